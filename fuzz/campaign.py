@@ -1,0 +1,161 @@
+"""One property of one target: draw cases, check them, pursue every new failure at once.
+
+Hypothesis generates; it does not shrink. A failure is minimized on the spot, by
+:mod:`fuzz.minimize`, from inside the test that Hypothesis runs, and the test then passes. So a run
+spends exactly the cases it was given, goes on after the first failure, and never slips from one
+failure to another.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+from fuzz.verdict import Kind, Outcome, Signature
+from strategies.case import Case, to_json
+
+UNLIMITED = 10_000_000
+REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a campaign may spend.
+
+    Attributes:
+        cases: cases to generate, 0 where time decides.
+        until: ``time.monotonic()`` at which generation stops, None for never.
+        seed: draws the cases.
+    """
+
+    cases: int
+    until: float | None
+    seed: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a campaign has done so far.
+
+    Attributes:
+        counts: generated cases by verdict.
+        executed: checks run, those of minimization included.
+        seen: how often each failure was met, generated cases only.
+        broken: messages of cases that could not be judged.
+        interrupted: whether Ctrl-C ended it.
+        fatal: why no case can be judged any more, "" while they can.
+    """
+
+    counts: Counter[Kind] = field(default_factory=Counter)
+    executed: int = 0
+    seen: Counter[Signature] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    interrupted: bool = False
+    fatal: Exception | None = None
+
+    @property
+    def generated(self) -> int:
+        """Cases generated so far."""
+        return sum(self.counts.values())
+
+
+class _Stop(BaseException):
+    """Ends generation at once; not an Exception, so that Hypothesis does not catch it."""
+
+
+@dataclass(slots=True)
+class Look:
+    """Checks cases and remembers the answers.
+
+    Attributes:
+        check: asks the worker.
+        tally: counts what was executed.
+        memory: outcomes by the case's JSON text.
+    """
+
+    check: Callable[[Case], Outcome]
+    tally: Tally
+    memory: dict[str, Outcome] = field(default_factory=dict)
+
+    def __call__(self, case: Case) -> Outcome:
+        """Return the outcome of a case, from memory where it was checked before."""
+        text = to_json(case)
+        if text not in self.memory:
+            if len(self.memory) >= REMEMBERED:
+                self.memory.clear()
+            self.tally.executed += 1
+            self.memory[text] = self.check(case)
+        return self.memory[text]
+
+
+def search(
+    strategy: SearchStrategy[Case],
+    plan: Plan,
+    look: Look,
+    pursue: Callable[[Case, Outcome], None],
+    wanted: Callable[[Signature], bool],
+    progress: Callable[[Kind], None],
+) -> None:
+    """Generate cases and check them, until the plan is spent.
+
+    Args:
+        strategy: draws the cases.
+        plan: what may be spent.
+        look: checks a case; its tally is filled in.
+        pursue: called for each failure with a wanted signature.
+        wanted: whether a failure is new; asked again after each pursuit.
+        progress: told of every generated case.
+    """
+    tally = look.tally
+
+    # Every setting is written out: with CI=1 Hypothesis loads a profile that would make every
+    # night draw the same cases.
+    @seed(plan.seed)
+    @settings(
+        max_examples=plan.cases or UNLIMITED,
+        phases=(Phase.generate,),
+        database=None,
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+        stateful_step_count=50,
+        backend="hypothesis",
+    )
+    @given(strategy)
+    def one(case: Case) -> None:
+        if plan.until is not None and time.monotonic() >= plan.until:
+            raise _Stop
+        try:
+            outcome = look(case)
+            tally.counts[outcome.verdict] += 1
+            progress(outcome.verdict)
+            if outcome.verdict == "broken":
+                tally.broken[outcome.message] += 1
+            if outcome.failed and outcome.signature is not None:
+                tally.seen[outcome.signature] += 1
+                if wanted(outcome.signature):
+                    pursue(case, outcome)
+        except Exception as error:
+            tally.fatal = error
+            raise _Stop from error
+
+    try:
+        one()
+    except _Stop:
+        pass
+    except KeyboardInterrupt:
+        tally.interrupted = True
+
+
+def seed_of(seed_of_run: int, name: str) -> int:
+    """Derive a seed that differs between properties from the seed of a run."""
+    return zlib.crc32(f"{seed_of_run}:{name}".encode())

@@ -1,0 +1,38 @@
+"""The properties by name: what each one claims. The checks themselves live in the worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim about (Case, Target).
+
+    Attributes:
+        id: its name on the command line, in fixtures and in signatures.
+        sentence: the claim.
+    """
+
+    id: str
+    sentence: str
+
+
+CLAIMS: Final[dict[str, Claim]] = {
+    c.id: c
+    for c in (
+        Claim("no_crash", "a valid case runs: no exception, no dead process, only finite numbers"),
+        Claim(
+            "clean_rejection",
+            "an invalid case is refused with a clear error by the library, not by a kernel",
+        ),
+        Claim("rotary_reference", "positions and rotations equal an independent implementation"),
+        Claim("attention_agreement", "every attention implementation gives the same logits"),
+        Claim("cache_agreement", "one forward = chunked prefill = token by token, for every cache"),
+        Claim("padding_invariance", "padding leaves the real tokens' logits alone"),
+        Claim("batch_invariance", "a row's result does not depend on its neighbours"),
+        Claim("causality", "a later token never moves an earlier logit"),
+        Claim("state_independence", "what ran before on the same model changes nothing"),
+    )
+}

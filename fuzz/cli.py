@@ -1,0 +1,202 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from fuzz.errors import UsageProblem, choose
+from fuzz.families import FAMILIES
+from fuzz.plants import PLANTS
+from fuzz.target import ATTENTION, DTYPES, Target
+
+EPILOG: Final = """\
+exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
+
+  ropefuzz run                                  fuzz the installed transformers
+  ropefuzz run --plant rotary-table-short       see it find the bug that started this
+  ropefuzz replay regressions/qwen2_vl/X.json   does a saved failure still happen?
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    from fuzz import commands
+    from fuzz.isolation.errors import SetupProblem
+    from fuzz.terminal import print_error
+
+    try:
+        if arguments.command == "run":
+            return commands.run(target_from(arguments), arguments)
+        if arguments.command == "replay":
+            return commands.replay(arguments)
+        if arguments.command == "bench":
+            return commands.bench_isolation(arguments)
+        return commands.list_names()
+    except UsageProblem as problem:
+        print_error(str(problem))
+        return 2
+    except SetupProblem as problem:
+        print_error(problem.message)
+        if problem.kind == "usage":
+            return 2
+        print(problem.details, file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print_error("stopped by Ctrl-C")
+        return 3
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ropefuzz",
+        description="Fuzz the rotary, attention and KV-cache code of multimodal models in "
+        "the installed transformers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="fuzz a model family", description="Fuzz a family.")
+    add_target_options(run.add_argument)
+    run.add_argument(
+        "--property",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="check only this property; may be given several times",
+    )
+    amount = run.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--cases", type=_count, help="cases per property (default: 100)", metavar="N"
+    )
+    amount.add_argument(
+        "--time", type=_duration, help="run this long in all, e.g. 90s, 10m, 2h", metavar="T"
+    )
+    run.add_argument("--seed", type=int, help="draws the cases (default: a new one each run)")
+    run.add_argument(
+        "--save-to",
+        type=Path,
+        default=Path("regressions"),
+        metavar="DIR",
+        help="folder for findings (default: %(default)s)",
+    )
+    run.add_argument(
+        "--deadline",
+        type=_seconds,
+        nargs=2,
+        default=(3.0, 60.0),
+        metavar=("MIN", "MAX"),
+        help="seconds after which a case is a hang: learned from the cases before it, within "
+        "these bounds (default: 3 60)",
+    )
+
+    replay = commands.add_parser(
+        "replay",
+        help="replay saved regressions",
+        description="Replay saved regressions: FIXED, FAILED, KNOWN or ERROR for each.",
+    )
+    replay.add_argument(
+        "files", nargs="*", type=Path, help="files or folders (default: regressions)"
+    )
+    replay.add_argument("--plant", action="append", default=[], metavar="NAME")
+
+    commands.add_parser("list", help="list families, properties and plants")
+
+    bench = commands.add_parser(
+        "bench",
+        help="measure what isolation costs",
+        description="Measure on this machine what isolation costs.",
+    )
+    bench.add_argument("what", choices=["isolation"])
+    bench.add_argument("--rounds", type=_count, default=5, help="default: %(default)s")
+    return parser
+
+
+def add_target_options(add: Callable[..., object]) -> None:
+    """Add the options that name a target to a parser.
+
+    Args:
+        add: ``add_argument`` of argparse, or ``addoption`` of pytest.
+    """
+    add("--family", default="qwen2_vl", help="model family (default: qwen2_vl)")
+    add("--model", default="", metavar="DIR", help="a checkpoint directory, for its config")
+    add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
+    add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
+    add("--device", default="cpu", help="torch device (default: cpu)")
+    add(
+        "--plant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="put a defect into the model on purpose; may be given several times",
+    )
+
+
+def target_from(arguments: argparse.Namespace) -> Target:
+    """Return the target that options name.
+
+    Raises:
+        UsageProblem: an option names nothing known.
+    """
+    family = choose("family", arguments.family, FAMILIES)
+    if arguments.model and not Path(arguments.model).is_dir():
+        raise UsageProblem(f"{arguments.model}: no such model directory")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", arguments.device):
+        raise UsageProblem(f"unknown device {arguments.device!r}; expected cpu, cuda or cuda:N")
+    return Target(
+        family=family,
+        model=arguments.model and str(Path(arguments.model).resolve()),
+        attn=choose("attention implementation", arguments.attn, ATTENTION),
+        dtype=choose("dtype", arguments.dtype, DTYPES),
+        device=arguments.device,
+        plants=plants_of(arguments.plant),
+    )
+
+
+def plants_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the planted defects by name.
+
+    Raises:
+        UsageProblem: one is unknown.
+    """
+    return tuple(choose("plant", name, PLANTS) for name in names)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value
+
+
+def _duration(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
+    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"] if found else 0.0
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 10m or 2h, got {text!r}")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

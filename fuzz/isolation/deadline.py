@@ -1,0 +1,69 @@
+"""How long a case may take, learned from those before it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Deadline:
+    """A deadline that follows the cases: long at first, then a multiple of the slowest lately.
+
+    It holds no clock; the caller says how long things took.
+
+    Attributes:
+        floor: seconds it never goes below, so that a slow moment of the machine is no hang.
+        ceiling: seconds it never goes above, and where it starts.
+        factor: how many times the longest normal time is still not a hang.
+        warm_up: cases seen before it leaves the ceiling.
+    """
+
+    __slots__ = ("_lately", "ceiling", "factor", "floor", "warm_up")
+
+    def __init__(
+        self,
+        floor: float = 3.0,
+        ceiling: float = 60.0,
+        factor: float = 20.0,
+        warm_up: int = 5,
+        window: int = 200,
+    ) -> None:
+        """Set the bounds.
+
+        Args:
+            floor: see the attribute.
+            ceiling: see the attribute.
+            factor: see the attribute.
+            warm_up: see the attribute.
+            window: how many of the latest cases count.
+
+        Raises:
+            ValueError: the bounds are not 0 < floor <= ceiling, or the window is smaller
+                than the warm-up.
+        """
+        if not 0 < floor <= ceiling:
+            raise ValueError(f"expected 0 < floor <= ceiling, got {floor} and {ceiling}")
+        if not 1 <= warm_up <= window:
+            raise ValueError(f"expected 1 <= warm_up <= window, got {warm_up} and {window}")
+        self.floor = floor
+        self.ceiling = ceiling
+        self.factor = factor
+        self.warm_up = warm_up
+        self._lately: deque[float] = deque(maxlen=window)
+
+    def note(self, seconds: float) -> None:
+        """Take in how long a case took that was answered."""
+        self._lately.append(seconds)
+
+    def seconds(self) -> float:
+        """Return the deadline for the next case."""
+        if len(self._lately) < self.warm_up:
+            return self.ceiling
+        return min(max(self.factor * max(self._lately), self.floor), self.ceiling)
+
+    def patient(self) -> float:
+        """Return the deadline for a case on which a verdict will rest.
+
+        Longer than usual, so that a hang is not the machine's slow moment, but not the ceiling: a
+        hang that is confirmed several times must not cost minutes.
+        """
+        return min(max(3.0 * self.seconds(), 3.0 * self.floor), self.ceiling)

@@ -1,0 +1,56 @@
+"""The environment of the preloaded process, complete before torch can be imported in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+FIXED: Final[Mapping[str, str]] = {
+    # A parent that ran one parallel operation with two threads hangs every forked child.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Else asking whether CUDA is there initializes the driver, and every fork is poisoned.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    # What was printed before a death would otherwise die in Python's own buffer.
+    "PYTHONUNBUFFERED": "1",
+}
+
+_REMOVED: Final = ("PYTHONFAULTHANDLER",)
+
+# The current folder must not decide what is imported, and the folder that holds this package
+# comes last: a site-packages folder of the driver must not hide the other interpreter's own.
+_START: Final = (
+    "import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.append(sys.argv.pop(1)); "
+    "from fuzz.isolation.preload import main; main(sys.argv[1:])"
+)
+
+
+def environment(pythonpath: Sequence[str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of the preloaded process.
+
+    Args:
+        pythonpath: folders that come first on its import path.
+        inherited: the driver's own variables.
+    """
+    result = {name: value for name, value in inherited.items() if name not in _REMOVED}
+    result.update(FIXED)
+    parts = [*pythonpath, *filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))]
+    result.pop("PYTHONPATH", None)
+    if parts:
+        result["PYTHONPATH"] = os.pathsep.join(parts)
+    return result
+
+
+def command(
+    control: int, guard: int, worker_module: str, python: str = sys.executable
+) -> list[str]:
+    """Return the command line that starts the preloaded process."""
+    home = str(Path(__file__).resolve().parents[2])
+    return [python, "-c", _START, home, str(control), str(guard), worker_module]

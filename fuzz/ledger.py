@@ -1,0 +1,99 @@
+"""The Ledger: the failures that are known, why, and for which releases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from fuzz.errors import UsageProblem
+from fuzz.files import read_json
+from fuzz.verdict import Signature
+
+FORMAT_VERSION: Final = 1
+NAME: Final = "ledger.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One known failure.
+
+    Attributes:
+        id: short name.
+        family: model family it was seen in.
+        signatures: every form it shows in (a wrong shape dies where it is first used, which
+            depends on the attention implementation).
+        reason: what is wrong, and why we believe it is upstream's.
+        url: upstream's report, "" while there is none.
+        affects: transformers releases that have it, as a PEP 440 specifier.
+        first_seen: ISO 8601 date.
+        last_seen: ISO 8601 date.
+        expires: ISO 8601 date from which it counts as new again, "" for never.
+    """
+
+    id: str
+    family: str
+    signatures: tuple[Signature, ...]
+    reason: str
+    url: str
+    affects: str
+    first_seen: str
+    last_seen: str
+    expires: str = ""
+
+
+def load(folder: Path) -> tuple[Entry, ...]:
+    """Read the ledger of a regressions folder; a folder without one knows nothing.
+
+    Raises:
+        UsageProblem: the ledger cannot be used; the message names the file and what is wrong.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return ()
+    data = read_json(path, "a ledger", FORMAT_VERSION)
+    entries = data.get("known")
+    if not isinstance(entries, list):
+        raise UsageProblem(f"{path}: expected a list under 'known'")
+    return tuple(_entry(item, f"{path}: known[{i}]") for i, item in enumerate(entries))
+
+
+def shipped() -> tuple[Entry, ...]:
+    """Return the ledger of upstream's bugs that ropefuzz ships with."""
+    return load(Path(__file__).resolve().parent.parent / "regressions")
+
+
+def known(
+    entries: tuple[Entry, ...], family: str, signature: Signature, release: str
+) -> Entry | None:
+    """Return the entry that expects this failure on this transformers release, if any."""
+    for entry in entries:
+        if entry.family != family or signature not in entry.signatures:
+            continue
+        if entry.expires and date.fromisoformat(entry.expires) <= date.today():
+            continue
+        if SpecifierSet(entry.affects).contains(Version(release), prereleases=True):
+            return entry
+    return None
+
+
+def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
+    try:
+        entry = Entry(
+            **{
+                **item,
+                "signatures": tuple(Signature(**s) for s in item["signatures"]),
+            }
+        )
+        SpecifierSet(entry.affects)
+        if entry.expires:
+            date.fromisoformat(entry.expires)
+    except InvalidSpecifier as error:
+        raise UsageProblem(f"{where}: 'affects' is not a PEP 440 specifier: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageProblem(f"{where}: not a ledger entry: {error}") from None
+    return entry

@@ -1,0 +1,69 @@
+"""The planted defects by name: what each does and which property is expected to see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One defect that can be put into the installed model, to prove that it would be found.
+
+    Attributes:
+        name: its name on the command line.
+        sentence: what goes wrong.
+        killer: the property that must find it.
+    """
+
+    name: str
+    sentence: str
+    killer: str
+
+
+PLANTS: Final[dict[str, Plant]] = {
+    p.name: p
+    for p in (
+        Plant(
+            "rotary-table-short",
+            "the cos/sin table has cache_position[-1] rows, one too few, and is indexed by "
+            "position ids (the original bug)",
+            "no_crash",
+        ),
+        Plant(
+            "positions-restart",
+            "a prefill chunk after the first restarts positions at 0",
+            "cache_agreement",
+        ),
+        Plant("padding-leak", "attention sees padding", "padding_invariance"),
+        Plant("causal-off-by-one", "a token sees the token after it", "causality"),
+        Plant("mrope-axes-swapped", "height and width positions are exchanged", "rotary_reference"),
+        Plant(
+            "stale-rope-deltas",
+            "the first prompt's rope_deltas are kept for every later one",
+            "state_independence",
+        ),
+        Plant("batch-crosstalk", "every row uses the first row's mask", "batch_invariance"),
+        Plant("vision-leak", "images of one call attend to each other", "batch_invariance"),
+        Plant(
+            "eager-scale",
+            "eager attention scales its scores by 1.01",
+            "attention_agreement",
+        ),
+        Plant(
+            "placeholders-unchecked",
+            "image placeholders are not counted against image features",
+            "clean_rejection",
+        ),
+        Plant("abort", "the process aborts on an image with one merged row", "no_crash"),
+        Plant("hang", "the process hangs on two images in one call", "no_crash"),
+        Plant(
+            "exit", "the process exits without an answer when a static cache is used", "no_crash"
+        ),
+        Plant(
+            "sticky-device-error",
+            "a device error poisons the process on a right-padded batch",
+            "no_crash",
+        ),
+    )
+}

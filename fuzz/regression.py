@@ -1,0 +1,167 @@
+"""The Regression: a finding saved as a file, under a kilobyte, to be replayed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fuzz.claims import CLAIMS
+from fuzz.errors import UsageProblem
+from fuzz.families import FAMILIES
+from fuzz.files import read_json, write_json
+from fuzz.finding import Finding
+from fuzz.target import ATTENTION, DTYPES, Target, target_from_plain
+from fuzz.verdict import Signature
+from strategies.case import Case, CaseError, from_plain, to_plain
+from strategies.simpler import size_of
+from strategies.words import describe
+
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """What a regression file says.
+
+    Attributes:
+        path: the file.
+        property: the property to check.
+        case: the case.
+        signature: how it failed when it was saved.
+        message: what broke, in words.
+        target: what it failed on; ``plants`` names the defects that were planted then.
+        versions: package versions it failed with.
+    """
+
+    path: Path
+    property: str
+    case: Case
+    signature: Signature
+    message: str
+    target: Target
+    versions: Mapping[str, str]
+
+
+def save(finding: Finding, folder: Path) -> tuple[Path, bool]:
+    """Save a finding under ``folder/<family>/<property>-<fingerprint>.json``.
+
+    A file that holds the same failure with a case at most as large is left as it is. A flaky
+    finding is kept apart, in a folder ``flaky`` below, where replays do not look.
+
+    Returns:
+        The file, and whether it was written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    name = f"{finding.signature.property}-{finding.signature.fingerprint}.json"
+    path = folder / finding.target.family / name
+    if finding.status == "flaky":
+        path = path.parent / "flaky" / name
+    if path.exists():
+        try:
+            if size_of(load(path).case) <= size_of(finding.case):
+                return path, False
+        except UsageProblem:
+            # What stands there is not readable; the new finding takes its place.
+            pass
+    write_json(path, _to_plain(finding))
+    return path, True
+
+
+def save_unjudged(
+    property_id: str, case: dict[str, Any], target: dict[str, Any], path: Path
+) -> None:
+    """Save the case that a dead run left in its journal, in the form that a replay reads.
+
+    Raises:
+        CaseError: the case is not one.
+        OSError: it cannot be written.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    finding = Finding(
+        property=property_id,
+        signature=Signature("no_crash", "crash", "the driver died"),
+        message="the run died while this case was being checked; it was never judged",
+        case=from_plain(case),
+        first=from_plain(case),
+        target=target_from_plain(target),
+        versions={},
+        runs=0,
+        failed=0,
+        attempts=0,
+        complete=False,
+        details="",
+        date=now.date().isoformat(),
+    )
+    write_json(path, _to_plain(finding))
+
+
+def load(path: Path) -> Regression:
+    """Read a regression file.
+
+    Raises:
+        UsageProblem: it cannot be used; the message names the file and what is wrong.
+    """
+    data = read_json(path, "a regression", FORMAT_VERSION)
+    try:
+        signature = Signature(**data["signature"])
+        target = Target(
+            family=_one_of(data["family"], FAMILIES),
+            model=str(data.get("model", "")),
+            attn=_one_of(data["attn"], ATTENTION),
+            dtype=_one_of(data["dtype"], DTYPES),
+            device=str(data["device"]),
+            plants=tuple(data.get("plants", ())),
+        )
+        return Regression(
+            path=path,
+            property=_one_of(data["property"], CLAIMS),
+            case=from_plain(data["case"]),
+            signature=signature,
+            message=str(data["message"]),
+            target=target,
+            versions=dict(data["versions"]),
+        )
+    except KeyError as error:
+        raise UsageProblem(f"{path}: not a regression: the field {error} is missing") from None
+    except (CaseError, TypeError, ValueError) as error:
+        raise UsageProblem(f"{path}: not a regression: {error}") from None
+
+
+def regressions_in(folder: Path) -> list[Path]:
+    """Return the regression files below a folder, sorted; the ledger is not one of them."""
+    return sorted(p for p in folder.glob("*/*.json") if not p.name.startswith("."))
+
+
+def _to_plain(finding: Finding) -> dict[str, Any]:
+    target = finding.target
+    data: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "family": target.family,
+        "property": finding.property,
+        "case": to_plain(finding.case),
+        "words": describe(finding.case),
+        "signature": {k: v for k, v in asdict(finding.signature).items() if v},
+        "message": finding.message,
+        "versions": dict(finding.versions),
+        "attn": target.attn,
+        "dtype": target.dtype,
+        "device": target.device,
+        "confirmed": f"{finding.failed} of {finding.runs}",
+        "found": finding.date,
+    }
+    if target.plants:
+        data["plants"] = list(target.plants)
+    if target.model:
+        data["model"] = target.model
+    return data
+
+
+def _one_of(value: object, known: Any) -> str:  # noqa: ANN401 - any collection of names
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"expected one of {', '.join(sorted(known))}, got {value!r}")
+    return value

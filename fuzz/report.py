@@ -1,0 +1,112 @@
+"""What a person reads: findings and summaries as plain lines."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from fuzz.claims import CLAIMS
+from fuzz.engine import Report
+from fuzz.finding import Finding
+from fuzz.target import Target
+from fuzz.verdict import Kind
+from strategies.words import describe
+
+
+def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
+    """Describe a finding: what broke, the smallest case, how sure it is, how to see it again."""
+    lines = [
+        f"{_label(finding)} {finding.signature.property} ({finding.signature.verdict}): "
+        f"{finding.message}"
+    ]
+    if finding.signature.property != finding.property:
+        lines.append(f"  met while checking  {finding.property}: {_claim(finding.property)}")
+    lines.append(f"  claim               {_claim(finding.signature.property)}")
+    lines.append(f"  smallest case       {describe(finding.case)}")
+    if finding.case != finding.first:
+        more = "" if finding.complete else ", stopped before nothing simpler was left to try"
+        lines.append(f"  first seen with     {describe(finding.first)}")
+        lines.append(f"  minimized in        {finding.attempts} attempts{more}")
+    if finding.runs:
+        lines.append(f"  confirmed           {finding.failed} of {finding.runs} fresh processes")
+    else:
+        lines.append("  confirmed           no: the run was stopped before")
+    for line in _last_words(finding):
+        lines.append(f"  | {line}")
+    if path is not None:
+        plants = "".join(f" --plant {p}" for p in finding.target.plants)
+        saved = f"{path} ({note})" if note else str(path)
+        lines.append(f"  saved               {saved}")
+        lines.append(f"  see it again        ropefuzz replay {shlex.quote(str(path))}{plants}")
+    elif note:
+        lines.append(f"  not saved           {note}")
+    return lines
+
+
+def summary_lines(report: Report, target: Target, seed: int, seconds: float) -> list[str]:
+    """Summarize a run: what was found, what was met, what could not be judged."""
+    total: Counter[Kind] = Counter()
+    for counts in report.counts.values():
+        total.update(counts)
+    status = Counter(f.status for f in report.findings)
+    new = status["confirmed"] + status["unconfirmed"]
+    lines = [
+        f"{sum(total.values())} cases in {seconds:.0f} s: {_verdicts(total)}",
+        f"new findings {new}, flaky {status['flaky']}, known {len(report.known)}",
+    ]
+    if report.broken:
+        lines.append(f"could not judge {total['broken']} cases; our own fault, please report:")
+        lines += [f"  {m}" for m in report.broken[:5]]
+    if report.fatal:
+        lines.append(f"stopped: {report.fatal}")
+    if report.interrupted:
+        lines.append("stopped by Ctrl-C; what was found until then is kept")
+    plants = "".join(f" --plant {p}" for p in target.plants)
+    lines.append(
+        f"the same cases again: ropefuzz run --family {target.family} --seed {seed}{plants}"
+    )
+    return lines
+
+
+def tally_line(property_id: str, counts: Mapping[Kind, int], executed: int, seconds: float) -> str:
+    """Say in one line what the cases of a property gave."""
+    cases = sum(counts.values())
+    rate = executed / seconds if seconds else 0.0
+    return (
+        f"{property_id:<20} {cases:>5} cases  {_verdicts(counts)}  "
+        f"({executed} checks, {rate:.0f}/s)"
+    )
+
+
+def _verdicts(counts: Mapping[Kind, int]) -> str:
+    order: tuple[Kind, ...] = (
+        "pass",
+        "reject",
+        "fail",
+        "error",
+        "crash",
+        "hang",
+        "oom",
+        "broken",
+    )
+    return ", ".join(f"{counts[k]} {k}" for k in order if counts.get(k)) or "none"
+
+
+def _label(finding: Finding) -> str:
+    if finding.status == "flaky":
+        return "FLAKY"
+    return "FINDING" if finding.status == "confirmed" else "FINDING (unconfirmed)"
+
+
+def _claim(property_id: str) -> str:
+    return CLAIMS[property_id].sentence
+
+
+def _last_words(finding: Finding) -> list[str]:
+    """The lines of stderr or of a stack that say most: only where no exception says it."""
+    if finding.signature.verdict not in ("crash", "hang", "oom"):
+        return []
+    lines = [line.rstrip() for line in finding.details.splitlines() if line.strip()]
+    return lines[:8]

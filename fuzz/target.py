@@ -1,0 +1,42 @@
+"""The Target: what a case runs against."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+ATTENTION: Final = ("sdpa", "eager")
+DTYPES: Final = ("exact", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to run cases against.
+
+    Attributes:
+        family: model family, a name in :mod:`fuzz.families`.
+        model: a checkpoint directory whose config is used instead of the family's tiny one,
+            or "" for the tiny one.
+        attn: attention implementation that the properties run on (``attention_agreement``
+            compares it with the others).
+        dtype: ``exact`` (true float64: nothing is computed below it) or ``float32``.
+        device: a torch device string.
+        plants: names of the defects put into the model on purpose.
+    """
+
+    family: str = "qwen2_vl"
+    model: str = ""
+    attn: str = "sdpa"
+    dtype: str = "exact"
+    device: str = "cpu"
+    plants: tuple[str, ...] = ()
+
+
+def target_to_plain(target: Target) -> dict[str, Any]:
+    """Return the target as JSON-ready data."""
+    return {**asdict(target), "plants": list(target.plants)}
+
+
+def target_from_plain(data: dict[str, Any]) -> Target:
+    """Build a target from what :func:`target_to_plain` gave."""
+    return Target(**{**data, "plants": tuple(data["plants"])})

@@ -1,0 +1,90 @@
+"""What one check of one case gave, and what makes two failures the same."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["pass", "reject", "fail", "error", "crash", "hang", "oom", "broken"]
+
+FAILURES: Final[frozenset[Kind]] = frozenset({"fail", "error", "crash", "hang", "oom"})
+"""The verdicts that are findings. ``broken`` is our own fault and never counts as a pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What makes two failures the same; it survives a release, so it holds no line numbers.
+
+    Attributes:
+        property: the property that failed; ``no_crash`` for whatever raised, died or hung,
+            since that is the claim which does not hold, whichever check ran into it.
+        verdict: the failing verdict.
+        what: exception type, signal or comparison leg.
+        where: innermost function of the code under test, "" where unknown or meaningless.
+        message: the message with its numbers removed.
+    """
+
+    property: str
+    verdict: Kind
+    what: str
+    where: str = ""
+    message: str = ""
+
+    @builtins.property
+    def fingerprint(self) -> str:
+        """Ten hexadecimal digits that name this signature in file names."""
+        text = "\x1f".join((self.property, self.verdict, self.what, self.where, self.message))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to one check.
+
+    Attributes:
+        verdict: see :data:`Kind`.
+        message: one sentence for a person, "" for a plain pass.
+        signature: set exactly when the verdict is a failure.
+        details: more lines for a person: a traceback, stderr, the stack of a hang.
+        seconds: how long the worker took, wall clock.
+    """
+
+    verdict: Kind
+    message: str = ""
+    signature: Signature | None = None
+    details: str = ""
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether this is a finding."""
+        return self.verdict in FAILURES
+
+
+def without_numbers(message: str) -> str:
+    """Return a message's first line with every number and address replaced by ``#``."""
+    first = message.strip().splitlines()[0] if message.strip() else ""
+    text = re.sub(r"0x[0-9a-fA-F]+", "#", first)
+    text = re.sub(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", text)
+    text = re.sub(r"#(?:\s*,\s*#)+", "#", text)
+    return text[:160]
+
+
+def outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome as JSON-ready data."""
+    return asdict(outcome)
+
+
+def outcome_from_plain(data: dict[str, Any]) -> Outcome:
+    """Build an outcome from what :func:`outcome_to_plain` gave."""
+    signature = data.get("signature")
+    return Outcome(
+        verdict=data["verdict"],
+        message=data["message"],
+        signature=None if signature is None else Signature(**signature),
+        details=data["details"],
+        seconds=data["seconds"],
+    )

@@ -1,0 +1,312 @@
+"""The ways a model is called: one forward, fed through a cache, generate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from fuzz.worker import release
+from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
+from fuzz.worker.subject import Subject, special_ids
+from strategies.case import Call, Case
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How a batch goes into the model.
+
+    Attributes:
+        explicit: whether position ids are passed.
+        pieces: half-open column ranges, one forward each, covering the batch.
+        cache: ``dynamic``, ``static`` or "" for none (then there is one piece).
+        room: rows of a static cache beyond the batch's width.
+        offset: added to explicit positions.
+        gap: added to the explicit positions of each row from its token ``gap_at`` on.
+        gap_at: see ``gap``.
+    """
+
+    explicit: bool = True
+    pieces: tuple[tuple[int, int], ...] = ()
+    cache: str = ""
+    room: int = 0
+    offset: int = 0
+    gap: int = 0
+    gap_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call gave for the real tokens.
+
+    Attributes:
+        logits: per row, (real tokens, vocabulary) of a forward, or (new tokens, vocabulary)
+            of a generate, unprocessed.
+        tokens: per row the ids that generate chose; empty for a forward.
+    """
+
+    logits: tuple[torch.Tensor, ...]
+    tokens: tuple[tuple[int, ...], ...] = ()
+
+
+def prompts_of(subject: Subject, case: Case) -> tuple[Prompt, ...]:
+    """Build the case's rows; a row's content depends on its number, not on its neighbours."""
+    return tuple(
+        make_prompt(subject, row, case.seed * 101 + number, case.extra_placeholders)
+        for number, row in enumerate(case.rows)
+    )
+
+
+def batch_of(subject: Subject, case: Case, prompts: Sequence[Prompt] | None = None) -> Batch:
+    """Pad the case's rows as it says."""
+    rows = prompts_of(subject, case) if prompts is None else prompts
+    width = max(len(p.ids) for p in rows) + case.extra_padding
+    return collate(subject, rows, case.side, width, case.attention_mask)
+
+
+def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
+    """Return how the case feeds a batch through a ``forward`` entry.
+
+    Positions left to the model can only be continued after the last image, so with
+    ``forward-implicit`` the first piece always reaches past it.
+
+    Args:
+        case: the case.
+        batch: the batch it became.
+        split: False for one forward without a cache.
+    """
+    explicit = case.entry == "forward"
+    pieces = _pieces(case, batch) if split else ((0, batch.width),)
+    whole = len(pieces) == 1
+    return Feed(
+        explicit=explicit,
+        pieces=pieces,
+        cache="" if whole and not (split and case.cache == "static") else case.cache,
+        room=case.cache_room,
+        offset=case.offset if explicit else 0,
+        gap=case.gap if explicit else 0,
+        gap_at=case.gap_at if explicit else 0,
+    )
+
+
+def _pieces(case: Case, batch: Batch) -> tuple[tuple[int, int], ...]:
+    width = batch.width
+    decode = min(case.decode, width - 1)
+    first = 0
+    if case.entry == "forward-implicit":
+        # The model derives the later positions from what it saw first: all images, and at least
+        # one token of every row.
+        first = max(batch.images_end, max(batch.starts) + 1)
+    cuts = set(range(width - decode, width))
+    at = 0
+    for length in case.chunks:
+        at += length
+        if at < width - decode:
+            cuts.add(at)
+    # A cut that comes too early is moved, not dropped: minimizing a length must not undo it.
+    ordered = [0, *sorted({max(c, first, 1) for c in cuts if max(c, first) < width}), width]
+    return tuple((a, b) for a, b in pairwise(ordered) if a < b)
+
+
+def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
+    """Return the positions a caller passes: the model's own, moved as the feed says.
+
+    Shape (3, batch, width), int64. Calling the model's helper leaves no state behind.
+    """
+    positions = release.rope_index(
+        model, batch.input_ids, batch.token_types, batch.image_grid_thw, batch.attention_mask
+    ).clone()
+    release.forget(model)
+    positions += feed.offset
+    for row, start in enumerate(batch.starts):
+        positions[:, row, start + feed.gap_at :] += feed.gap
+    return positions
+
+
+def forward(model: Any, batch: Batch, feed: Feed) -> Result:
+    """Run the batch through ``model.forward``, piece by piece.
+
+    An image whose tokens lie in two pieces cannot be handed over as pixels; then the merged
+    input embeddings are computed first and all pieces are fed as ``inputs_embeds``.
+    """
+    pieces = feed.pieces or ((0, batch.width),)
+    positions = explicit_positions(model, batch, feed) if feed.explicit else None
+    embeds = None
+    if batch.images_end > pieces[0][1]:
+        embeds = merged_embeddings(model, batch)
+    cache = None
+    if feed.cache:
+        cache = release.new_cache(feed.cache, model, len(batch.prompts), batch.width + feed.room)
+    parts = []
+    for start, end in pieces:
+        arguments: dict[str, Any] = {"use_cache": cache is not None}
+        if embeds is not None:
+            arguments["inputs_embeds"] = embeds[:, start:end]
+        else:
+            arguments["input_ids"] = batch.input_ids[:, start:end]
+            if start == 0:
+                arguments.update(_vision(model.forward, batch, end))
+        if batch.attention_mask is not None:
+            arguments["attention_mask"] = batch.attention_mask[:, :end]
+        if positions is not None:
+            arguments["position_ids"] = positions[..., start:end]
+        if cache is not None:
+            arguments["past_key_values"] = cache
+            # Up to 5.3 whoever feeds a cache by hand says where; later it follows by itself.
+            if release.accepts(model.forward, "cache_position"):
+                arguments["cache_position"] = torch.arange(
+                    start, end, device=batch.input_ids.device
+                )
+        out = model(**arguments)
+        cache = out.past_key_values if cache is not None else None
+        parts.append(out.logits)
+    logits = torch.cat(parts, dim=1)
+    rows = [
+        logits[i, start : start + len(prompt.ids)]
+        for i, (start, prompt) in enumerate(zip(batch.starts, batch.prompts, strict=True))
+    ]
+    return Result(tuple(rows))
+
+
+def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
+    """Return the input embeddings with the image features in place, (batch, width, hidden).
+
+    Taken from the model itself at the door of its decoder, which then is not run.
+    """
+    caught: list[torch.Tensor] = []
+
+    def stop(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
+        caught.append(kwargs["inputs_embeds"])
+        raise _Stop
+
+    hook = release.text_model(model).register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            **_vision(model.forward, batch, batch.width),
+        )
+    except _Stop:
+        pass
+    finally:
+        hook.remove()
+        release.forget(model)
+    return caught[0]
+
+
+class _Stop(Exception):
+    pass
+
+
+def _vision(function: Any, batch: Batch, end: int) -> dict[str, Any]:
+    if batch.pixel_values is None:
+        return {}
+    arguments: dict[str, Any] = {
+        "pixel_values": batch.pixel_values,
+        "image_grid_thw": batch.image_grid_thw,
+    }
+    # Required with images since 5.3, unknown before, refused by 5.0's generate().
+    if release.accepts(function, "mm_token_type_ids"):
+        arguments["mm_token_type_ids"] = batch.token_types[:, :end]
+    return arguments
+
+
+def generate(
+    subject: Subject,
+    model: Any,
+    batch: Batch,
+    steps: int,
+    *,
+    embeds: bool = False,
+    cache: str = "dynamic",
+) -> Result:
+    """Generate greedily.
+
+    Args:
+        subject: gives the token ids that are never chosen (a random model would emit image
+            placeholders).
+        model: the model.
+        batch: left-padded prompts.
+        steps: new tokens.
+        embeds: pass ``inputs_embeds`` instead of ``input_ids`` (text only).
+        cache: ``dynamic``, ``static`` (``dynamic`` in the releases that refuse a static one
+            here), or "" to recompute everything at each step.
+    """
+    arguments: dict[str, Any] = {
+        "max_new_tokens": steps,
+        "do_sample": False,
+        "use_cache": bool(cache),
+        "suppress_tokens": special_ids(subject.config),
+        "return_dict_in_generate": True,
+        "output_logits": True,
+    }
+    if cache == "static" and getattr(model, "_supports_static_cache", True):
+        arguments["cache_implementation"] = "static"
+        # On CUDA a static cache makes generate() compile by itself.
+        if hasattr(model.generation_config, "disable_compile"):
+            arguments["disable_compile"] = True
+    if batch.attention_mask is not None:
+        arguments["attention_mask"] = batch.attention_mask
+    if embeds:
+        arguments["inputs_embeds"] = model.get_input_embeddings()(batch.input_ids)
+    else:
+        arguments["input_ids"] = batch.input_ids
+        arguments.update(_vision(model.forward, batch, batch.width))
+    out = model.generate(**arguments)
+    logits = torch.stack([step.to(out.logits[0].device) for step in out.logits], dim=1)
+    chosen = out.sequences[:, -logits.shape[1] :].tolist()
+    return Result(tuple(logits[i] for i in range(len(logits))), tuple(tuple(row) for row in chosen))
+
+
+def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool = True) -> Result:
+    """Run a batch through the case's entry point.
+
+    Args:
+        subject: the subject.
+        model: one of its models.
+        case: says the entry, the feeding and the cache.
+        batch: the padded rows.
+        split: False for one forward without a cache, or a generate without one.
+    """
+    if case.entry in ("forward", "forward-implicit"):
+        return forward(model, batch, feed_of(case, batch, split))
+    return generate(
+        subject,
+        model,
+        batch,
+        max(1, case.decode),
+        embeds=case.entry == "generate-embeds",
+        cache=case.cache if split else "",
+    )
+
+
+def run_history(subject: Subject, model: Any, case: Case) -> None:
+    """Make the case's earlier calls on the model object, and leave the state they leave."""
+    for number, call in enumerate(case.history):
+        earlier = _call_as_case(call, case, number)
+        run(subject, model, earlier, batch_of(subject, earlier))
+
+
+def _call_as_case(call: Call, case: Case, number: int) -> Case:
+    plain = Case(rows=(call.row,), entry=call.entry, seed=case.seed + 17 + number)
+    return replace(plain, decode=1) if call.entry.startswith("generate") else plain
+
+
+def comparable(a: Result, b: Result) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Pair up the logits of two results, row by row.
+
+    Of a generate, the steps after the first differing choice say nothing more: from there on
+    the two continue different texts. (If their logits agreed up to there, it was a tie.)
+    """
+    pairs = []
+    for row, (left, right) in enumerate(zip(a.logits, b.logits, strict=True)):
+        keep = len(left)
+        if a.tokens and b.tokens:
+            chosen = zip(a.tokens[row], b.tokens[row], strict=False)
+            same = [x == y for x, y in chosen]
+            keep = same.index(False) + 1 if False in same else len(same)
+        pairs.append((left[:keep], right[:keep]))
+    return pairs

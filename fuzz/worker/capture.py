@@ -1,0 +1,87 @@
+"""Watching what reaches the rotary code of a model while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from fuzz.worker import release
+
+
+@dataclass(slots=True)
+class Captured:
+    """What was seen, in order.
+
+    Attributes:
+        positions: position ids as they reached the text model's rotary module, one per call,
+            (axes, batch, tokens).
+        turns: per call of the text rotation (vectors before, vectors after) for queries and
+            keys, each (batch, heads, tokens, head_dim), with the index into ``positions``.
+        vision_turns: the same for the vision tower, each (patches, heads, head_dim).
+    """
+
+    positions: list[torch.Tensor] = field(default_factory=list)
+    turns: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    vision_turns: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+
+
+@contextmanager
+def rotary(model: nn.Module) -> Iterator[Captured]:
+    """Record positions and rotations of every call made in the body."""
+    seen = Captured()
+    module = release.modeling_module(model)
+    text_name = next(
+        n for n in ("apply_multimodal_rotary_pos_emb", "apply_rotary_pos_emb") if hasattr(module, n)
+    )
+
+    def on_positions(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ids = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
+        seen.positions.append(ids)
+
+    def on_text(inputs: tuple[Any, ...], outputs: Any) -> None:
+        for before, after in zip(inputs[:2], outputs, strict=True):
+            seen.turns.append((len(seen.positions) - 1, before, after))
+
+    def on_vision(inputs: tuple[Any, ...], outputs: Any) -> None:
+        # 4.45 turns one tensor at a time, (1, patches, heads, head_dim); later both at once.
+        if isinstance(outputs, torch.Tensor):
+            outputs, inputs = (outputs,), inputs[:1]
+        for before, after in zip(inputs, outputs, strict=False):
+            seen.vision_turns.append((before.flatten(0, -3), after.flatten(0, -3)))
+
+    with ExitStack() as stack:
+        hook = release.text_model(model).rotary_emb.register_forward_pre_hook(
+            on_positions, with_kwargs=True
+        )
+        stack.callback(hook.remove)
+        stack.enter_context(_wrapped(module, text_name, on_text))
+        if hasattr(module, "apply_rotary_pos_emb_vision"):
+            stack.enter_context(_wrapped(module, "apply_rotary_pos_emb_vision", on_vision))
+        yield seen
+
+
+@contextmanager
+def _wrapped(
+    module: Any,
+    name: str,
+    note: Callable[[tuple[Any, ...], Any], None],
+) -> Iterator[None]:
+    original = getattr(module, name)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        given = (*args, *(kwargs[k] for k in ("q", "k") if k in kwargs))
+        before = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in given[:2])
+        out = original(*args, **kwargs)
+        note(before, out)
+        return out
+
+    setattr(module, name, wrapper)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)

@@ -1,0 +1,5 @@
+"""Errors of the worker side that a user must read."""
+
+
+class WorkerSetupError(Exception):
+    """The environment or the target cannot be used; the message is one line for the user."""

@@ -1,0 +1,121 @@
+"""Turning what happened in a check into an Outcome."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Final
+
+import torch
+
+from fuzz.verdict import Kind, Outcome, Signature, without_numbers
+
+OWN: Final = str(Path(__file__).resolve().parent)
+PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
+UNDER_TEST: Final = ("/transformers/", "/flash_attn/")
+REFUSALS: Final = (ValueError, TypeError, NotImplementedError)
+
+
+class Failed(Exception):
+    """A claim does not hold.
+
+    Attributes:
+        leg: the comparison that failed, part of the signature.
+        message: one sentence for a person.
+    """
+
+    def __init__(self, leg: str, message: str) -> None:
+        """Take the comparison's name and the sentence."""
+        super().__init__(message)
+        self.leg = leg
+        self.message = message
+
+
+class DeviceError(RuntimeError):
+    """A device error after which no result of this process can be trusted."""
+
+
+def failed(property_id: str, failure: Failed) -> Outcome:
+    """Return the outcome of a claim that does not hold."""
+    signature = Signature(property_id, "fail", failure.leg)
+    return Outcome("fail", f"{failure.leg}: {failure.message}", signature)
+
+
+def refused(error: BaseException) -> bool:
+    """Tell whether the library itself turned the input down, in words.
+
+    True for an exception of a type meant for that, raised by a ``raise`` statement or a check
+    helper in the library's own Python. The same type thrown by a kernel or by numpy, whose
+    frames do not show, is not a refusal.
+    """
+    if not isinstance(error, REFUSALS) or not str(error).strip():
+        return False
+    frames = _frames(error.__traceback__)
+    inner = next((f for f in reversed(frames) if _under_test(f[0].f_code.co_filename)), None)
+    if inner is None:
+        return False
+    frame, line = inner
+    source = linecache.getline(frame.f_code.co_filename, line).strip()
+    return source.startswith("raise ") or "_check(" in source or "_check" in frame.f_code.co_name
+
+
+def raised(error: BaseException) -> Outcome:
+    """Return the outcome of an exception that came out of a check.
+
+    It is ``broken`` when it comes from our own code, and otherwise what the code under test did.
+    """
+    details = "".join(traceback.format_exception(type(error), error, error.__traceback__)[-12:])
+    name = type(error).__name__
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else ""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return _outcome("oom", name, "", f"out of memory: {first}", first, details)
+    frames = _frames(error.__traceback__)
+    ours = -1
+    theirs = -1
+    for i, (frame, _) in enumerate(frames):
+        file = frame.f_code.co_filename
+        if _under_test(file):
+            theirs = i
+        elif file.startswith(OWN) and not file.startswith(PLANTS) and not _passes_on(frame):
+            ours = i
+    if theirs < ours or theirs < 0:
+        return Outcome("broken", f"{name}: {first}", details=details)
+    where = _name(frames[theirs][0])
+    kind: Kind = "reject" if refused(error) else "error"
+    sentence = f"{name} in {where}: {first}"
+    if isinstance(error, IndexError):
+        # torch words this differently for an empty table; it is the same failure.
+        return _outcome(kind, "IndexError", where, sentence, "index out of bounds", details)
+    if kind == "reject":
+        sentence = f"refused by {where}: {first}"
+    return _outcome(kind, name, where, sentence, first, details)
+
+
+def _outcome(kind: Kind, what: str, where: str, sentence: str, raw: str, details: str) -> Outcome:
+    signature = Signature("no_crash", kind, what, where, without_numbers(raw))
+    return Outcome(kind, sentence, signature, details)
+
+
+def _frames(tb: TracebackType | None) -> list[tuple[FrameType, int]]:
+    return list(traceback.walk_tb(tb))
+
+
+def _under_test(file: str) -> bool:
+    return any(part in file for part in UNDER_TEST)
+
+
+def _passes_on(frame: FrameType) -> bool:
+    # The exact lane's and the bounds check's modes stand between the model and every torch call.
+    return frame.f_code.co_name in ("__torch_function__", "__torch_dispatch__")
+
+
+def _name(frame: FrameType) -> str:
+    code = frame.f_code
+    owner = frame.f_locals.get("self")
+    stem = Path(code.co_filename).stem
+    if owner is not None:
+        return f"{stem}.{type(owner).__name__}.{code.co_name}"
+    return f"{stem}.{code.co_name}"

@@ -1,0 +1,47 @@
+"""Asking the real config and the real processor for the sizes at which they change."""
+
+from __future__ import annotations
+
+from fuzz.worker import release
+from fuzz.worker.inputs import draw_pixels
+from fuzz.worker.subject import Subject
+from strategies.case import Image
+from strategies.geometry import Geometry
+
+
+def geometry_of(subject: Subject) -> Geometry:
+    """Return the geometry of a subject, all lengths in the units of :class:`Geometry`."""
+    text = release.text_config(subject.config)
+    vision = subject.config.vision_config
+    processor = subject.processor
+    size = getattr(processor, "size", None) or {}
+    sliding = text.sliding_window if getattr(text, "use_sliding_window", False) else None
+    return Geometry(
+        images=True,
+        patch=int(vision.patch_size),
+        merge=int(vision.spatial_merge_size),
+        temporal_patch=int(vision.temporal_patch_size),
+        window=int(getattr(vision, "window_size", 0) or 0),
+        min_pixels=int(getattr(processor, "min_pixels", None) or size["shortest_edge"]),
+        max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]),
+        max_aspect=_largest_aspect(subject),
+        max_positions=int(text.max_position_embeddings),
+        sliding_window=int(sliding or 0),
+        frame_tokens=subject.family.frame_tokens,
+    )
+
+
+def _largest_aspect(subject: Subject, limit: int = 1024) -> int:
+    """Find the largest aspect ratio that the processor accepts, by bisection over widths."""
+    # Two pixels high: one row of pixels is taken for a channel axis by 4.57.6 to 5.2.0.
+    height = 2
+    low, high = 1, limit * height
+    while low < high:
+        middle = (low + high + 1) // 2
+        try:
+            subject.processor(images=[draw_pixels(Image(middle, height), 0)], return_tensors="pt")
+        except ValueError:
+            high = middle - 1
+        else:
+            low = middle
+    return low // height

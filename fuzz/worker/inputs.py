@@ -1,0 +1,171 @@
+"""From a Case to the tensors that a processor would hand to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+
+from fuzz.worker import release
+from fuzz.worker.subject import Subject, special_ids
+from strategies.case import Image, Row, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One row before padding.
+
+    Attributes:
+        ids: token ids.
+        types: 0 for text tokens, 1 for image placeholders, one per token.
+        pixels: per image, float32 (patches, channels * temporal_patch * patch * patch).
+        grids: per image (t, h, w) in patches.
+        spans: per image the half-open range of its placeholder tokens.
+    """
+
+    ids: tuple[int, ...]
+    types: tuple[int, ...]
+    pixels: tuple[torch.Tensor, ...]
+    grids: tuple[tuple[int, int, int], ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Prompts padded to one width.
+
+    Attributes:
+        prompts: the rows.
+        input_ids: (batch, width) int64.
+        attention_mask: (batch, width) int64, or None when none is to be passed.
+        token_types: (batch, width) int64.
+        pixel_values: all images' patches one after the other, or None.
+        image_grid_thw: (images, 3) int64, or None.
+        starts: column of each row's first real token.
+    """
+
+    prompts: tuple[Prompt, ...]
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor | None
+    token_types: torch.Tensor
+    pixel_values: torch.Tensor | None
+    image_grid_thw: torch.Tensor | None
+    starts: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Columns of the padded batch."""
+        return int(self.input_ids.shape[1])
+
+    @property
+    def images_end(self) -> int:
+        """First column after the last image's last token (its end marker included), or 0."""
+        ends = [
+            start + prompt.spans[-1][1] + 1
+            for start, prompt in zip(self.starts, self.prompts, strict=True)
+            if prompt.spans
+        ]
+        return min(max(ends, default=0), self.width)
+
+
+def draw_pixels(image: Image, seed: int) -> PIL.Image.Image:
+    """Return an RGB image of that size in pixels, its content drawn from the seed."""
+    noise = np.random.default_rng(seed).integers(
+        0, 256, (image.height, image.width, 3), dtype=np.uint8
+    )
+    return PIL.Image.fromarray(noise)
+
+
+def make_prompt(
+    subject: Subject, row: Row, seed: int, extra_placeholders: int = 0, last: int = 0
+) -> Prompt:
+    """Build one row.
+
+    Args:
+        subject: the model's config and processor.
+        row: what the row holds.
+        seed: draws token ids and pixels, all of them except the last segment's.
+        extra_placeholders: placeholder tokens too many (or too few) for the first image.
+        last: changes the last token (of a text) or all pixels (of an image) of the last
+            segment, and nothing else.
+    """
+    config = subject.config
+    limit = min(special_ids(config), default=release.text_config(config).vocab_size)
+    ids: list[int] = []
+    types: list[int] = []
+    pixels: list[torch.Tensor] = []
+    grids: list[tuple[int, int, int]] = []
+    spans: list[tuple[int, int]] = []
+    for number, segment in enumerate(row):
+        own = seed * 10_007 + number
+        change = last if number == len(row) - 1 else 0
+        if isinstance(segment, Text):
+            drawn = np.random.default_rng(own).integers(0, limit, segment.tokens).tolist()
+            if change and drawn:
+                drawn[-1] = (drawn[-1] + change) % limit
+            ids += drawn
+            types += [0] * segment.tokens
+            continue
+        out = subject.processor(
+            images=[draw_pixels(segment, own + 7_919 * change)], return_tensors="pt"
+        )
+        t, h, w = (int(x) for x in out["image_grid_thw"][0])
+        count = t * h * w // config.vision_config.spatial_merge_size**2
+        count += extra_placeholders if not spans else 0
+        ids.append(config.vision_start_token_id)
+        spans.append((len(ids), len(ids) + count))
+        ids += [config.image_token_id] * count + [config.vision_end_token_id]
+        types += [0] + [1] * count + [0]
+        pixels.append(out["pixel_values"])
+        grids.append((t, h, w))
+    return Prompt(tuple(ids), tuple(types), tuple(pixels), tuple(grids), tuple(spans))
+
+
+def collate(
+    subject: Subject,
+    prompts: Sequence[Prompt],
+    side: str = "left",
+    width: int = 0,
+    attention_mask: bool = True,
+) -> Batch:
+    """Pad prompts to one width.
+
+    Args:
+        subject: gives the padding id and the device.
+        prompts: the rows.
+        side: ``left`` or ``right``.
+        width: columns at least.
+        attention_mask: whether a mask is passed when nothing is padded.
+    """
+    width = max([width, *(len(p.ids) for p in prompts)])
+    text = release.text_config(subject.config)
+    padding = text.pad_token_id if isinstance(text.pad_token_id, int) else 0
+    ids, mask, types, starts = [], [], [], []
+    for p in prompts:
+        lack = width - len(p.ids)
+        left = lack if side == "left" else 0
+        right = lack - left
+        starts.append(left)
+        ids.append([padding] * left + list(p.ids) + [padding] * right)
+        mask.append([0] * left + [1] * len(p.ids) + [0] * right)
+        types.append([0] * left + list(p.types) + [0] * right)
+    padded = any(0 in m for m in mask)
+    pixels = [x for p in prompts for x in p.pixels]
+    grids = [g for p in prompts for g in p.grids]
+
+    def tensor(data: Any) -> torch.Tensor:
+        return torch.tensor(data, dtype=torch.int64, device=subject.device)
+
+    return Batch(
+        prompts=tuple(prompts),
+        input_ids=tensor(ids),
+        attention_mask=tensor(mask) if padded or attention_mask else None,
+        token_types=tensor(types),
+        pixel_values=torch.cat(pixels).to(subject.device) if pixels else None,
+        image_grid_thw=tensor(grids) if grids else None,
+        starts=tuple(starts),
+    )

@@ -1,0 +1,35 @@
+"""Puts planted defects (:mod:`fuzz.plants`) into a freshly built model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from fuzz.worker.plants import attention, positions, process, vision
+
+PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
+    "rotary-table-short": positions.rotary_table_short,
+    "positions-restart": positions.positions_restart,
+    "mrope-axes-swapped": positions.mrope_axes_swapped,
+    "stale-rope-deltas": positions.stale_rope_deltas,
+    "padding-leak": attention.padding_leak,
+    "causal-off-by-one": attention.causal_off_by_one,
+    "batch-crosstalk": attention.batch_crosstalk,
+    "eager-scale": attention.eager_scale,
+    "vision-leak": vision.vision_leak,
+    "placeholders-unchecked": vision.placeholders_unchecked,
+    "abort": process.abort,
+    "hang": process.hang,
+    "exit": process.leave,
+    "sticky-device-error": process.sticky_device_error,
+}
+
+
+def planter(names: Sequence[str]) -> Callable[[Any], None]:
+    """Return a function that puts the named defects into a model."""
+
+    def plant(model: Any) -> None:
+        for name in names:
+            PLANTERS[name](model)
+
+    return plant

@@ -1,0 +1,72 @@
+"""Defects of attention and its masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fuzz.worker import release
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def padding_leak(model: Any) -> None:
+    """Forget which tokens are padding."""
+
+    def leak(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        mask = kwargs.get("attention_mask")
+        if isinstance(mask, torch.Tensor) and mask.ndim == 2:
+            kwargs = {**kwargs, "attention_mask": torch.ones_like(mask)}
+        return args, kwargs
+
+    release.text_model(model).register_forward_pre_hook(leak, with_kwargs=True)
+
+
+def batch_crosstalk(model: Any) -> None:
+    """Use the first row's padding mask for every row."""
+
+    def share(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        mask = kwargs.get("attention_mask")
+        if isinstance(mask, torch.Tensor) and mask.ndim == 2:
+            kwargs = {**kwargs, "attention_mask": mask[:1].expand_as(mask)}
+        return args, kwargs
+
+    release.text_model(model).register_forward_pre_hook(share, with_kwargs=True)
+
+
+def causal_off_by_one(model: Any) -> None:
+    """Let a token attend to the token after it.
+
+    Done in calls that a dense mask describes fully: without a cache.
+    """
+
+    def widen(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        embeds = kwargs["inputs_embeds"]
+        mask = kwargs.get("attention_mask")
+        cached = kwargs.get("past_key_values") is not None or kwargs.get("use_cache")
+        if cached or (isinstance(mask, torch.Tensor) and mask.ndim != 2) or isinstance(mask, dict):
+            return args, kwargs
+        batch, tokens, _ = embeds.shape
+        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=embeds.device).tril(1)
+        seen = seen[None, None].expand(batch, 1, -1, -1)
+        if mask is not None:
+            itself = torch.eye(tokens, dtype=torch.bool, device=embeds.device)
+            seen = (seen & mask[:, None, None, :].bool()) | itself
+        additive = torch.zeros(seen.shape, dtype=embeds.dtype, device=embeds.device)
+        additive.masked_fill_(~seen, torch.finfo(embeds.dtype).min)
+        return args, {**kwargs, "attention_mask": additive}
+
+    release.text_model(model).register_forward_pre_hook(widen, with_kwargs=True)
+
+
+def eager_scale(model: Any) -> None:
+    """Scale the scores by 1.01 where the implementation is eager."""
+    if model.config._attn_implementation != "eager":
+        return
+    for layer in release.text_model(model).layers:
+        attention = layer.self_attn
+        # 4.45 divides by the square root of head_dim itself, so the queries are scaled.
+        attention.q_proj.weight.data.mul_(1.01)
+        if attention.q_proj.bias is not None:
+            attention.q_proj.bias.data.mul_(1.01)

@@ -1,0 +1,89 @@
+"""Defects of positions and rotary tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fuzz.worker import release
+
+
+def rotary_table_short(model: Any) -> None:
+    """Size the cos/sin table by ``cache_position[-1]`` and index it with position ids.
+
+    The reconstruction of the defect behind QwenLM/Qwen3-VL#26 and transformers#33302: with a
+    prompt of L tokens the table has L - 1 rows.
+    """
+    text = release.text_model(model)
+    rotary = text.rotary_emb
+    compute = rotary.forward
+    rows = 0
+
+    def measure(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
+        nonlocal rows
+        seen = release.seen_tokens(kwargs.get("past_key_values"))
+        last_cache_position = seen + kwargs["inputs_embeds"].shape[1] - 1
+        rows = last_cache_position
+
+    def lookup(x: torch.Tensor, position_ids: torch.Tensor) -> Any:
+        positions = position_ids.expand(3, x.shape[0], -1)
+        table = torch.arange(rows, device=x.device)
+        for axis in positions:
+            table[axis]  # the lookup that a too short table cannot serve
+        return compute(x, position_ids)
+
+    text.register_forward_pre_hook(measure, with_kwargs=True)
+    rotary.forward = lookup
+
+
+def positions_restart(model: Any) -> None:
+    """Number the tokens of every prefill chunk after the first from 0 again."""
+
+    def restart(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        tokens = kwargs["inputs_embeds"].shape[1]
+        given = kwargs.get("position_ids")
+        if release.seen_tokens(kwargs.get("past_key_values")) == 0 or tokens < 2:
+            return None
+        again = torch.arange(tokens, device=kwargs["inputs_embeds"].device)
+        again = again.expand(3, kwargs["inputs_embeds"].shape[0], -1).clone()
+        if given is not None and given.ndim == 3 and given.shape[0] == 4:
+            again = torch.cat([given[:1], again])
+        return args, {**kwargs, "position_ids": again}
+
+    release.text_model(model).register_forward_pre_hook(restart, with_kwargs=True)
+
+
+def mrope_axes_swapped(model: Any) -> None:
+    """Exchange height and width in the multimodal position ids."""
+    owner = release.position_owner(model)
+    compute = owner.get_rope_index
+
+    def swapped(*args: Any, **kwargs: Any) -> Any:
+        positions, deltas = compute(*args, **kwargs)
+        return positions[[0, 2, 1]], deltas
+
+    _replace(owner, swapped, compute)
+
+
+def stale_rope_deltas(model: Any) -> None:
+    """Keep the first prompt's ``rope_deltas`` until someone clears them."""
+    owner = release.position_owner(model)
+    compute = owner.get_rope_index
+
+    def stale(*args: Any, **kwargs: Any) -> Any:
+        positions, deltas = compute(*args, **kwargs)
+        old = getattr(owner, "rope_deltas", None)
+        if old is not None and old.shape == deltas.shape:
+            deltas = old
+        return positions, deltas
+
+    _replace(owner, stale, compute)
+
+
+def _replace(owner: Any, function: Any, original: Any) -> None:
+    # Callers look at the signature to see what a release accepts.
+    function.__wrapped__ = original
+    owner.get_rope_index = function

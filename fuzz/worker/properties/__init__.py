@@ -1,0 +1,32 @@
+"""The checks behind the claims of :mod:`fuzz.claims`, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fuzz.worker.properties import (
+    attention_agreement,
+    batch_invariance,
+    cache_agreement,
+    causality,
+    clean_rejection,
+    no_crash,
+    padding_invariance,
+    rotary_reference,
+    state_independence,
+)
+from fuzz.worker.subject import Subject
+from strategies.case import Case
+
+CHECKS: Final[dict[str, Callable[[Subject, Case], None]]] = {
+    "no_crash": no_crash.check,
+    "clean_rejection": clean_rejection.check,
+    "rotary_reference": rotary_reference.check,
+    "attention_agreement": attention_agreement.check,
+    "cache_agreement": cache_agreement.check,
+    "padding_invariance": padding_invariance.check,
+    "batch_invariance": batch_invariance.check,
+    "causality": causality.check,
+    "state_independence": state_independence.check,
+}

@@ -1,0 +1,125 @@
+"""Positions and rotations equal an independent float64 implementation of the published rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fuzz.worker import calls, reference, release
+from fuzz.worker.capture import Captured, rotary
+from fuzz.worker.compare import require_close
+from fuzz.worker.exact import tolerance
+from fuzz.worker.failure import Failed
+from fuzz.worker.inputs import Batch
+from fuzz.worker.subject import Subject, model_of
+from strategies.case import Case
+
+
+def check(subject: Subject, case: Case) -> None:
+    """Run the case and compare what reached its rotary code.
+
+    Compared are the position ids of every real token (up to one shift per row where the model
+    chose them: only differences of positions have a meaning), the rotated queries and keys of
+    every layer, those of the vision tower, and the logits far out against those at 0.
+
+    Raises:
+        Failed: one of them differs.
+    """
+    batch = calls.batch_of(subject, case)
+    model = model_of(subject, gain=case.gain)
+    with rotary(model) as seen:
+        result = calls.run(subject, model, case, batch)
+    _check_positions(subject, case, batch, seen, result)
+    _check_turns(subject, seen)
+    _check_vision_turns(subject, batch, seen)
+    if case.entry == "forward" and case.offset:
+        near = Case(
+            rows=case.rows,
+            side=case.side,
+            extra_padding=case.extra_padding,
+            attention_mask=case.attention_mask,
+            gain=case.gain,
+            seed=case.seed,
+        )
+        far = Case(
+            rows=case.rows,
+            side=case.side,
+            extra_padding=case.extra_padding,
+            attention_mask=case.attention_mask,
+            gain=case.gain,
+            seed=case.seed,
+            offset=case.offset,
+        )
+        at_zero = calls.run(subject, model_of(subject, gain=case.gain), near, batch)
+        far_out = calls.run(subject, model_of(subject, gain=case.gain), far, batch)
+        for row, (a, b) in enumerate(zip(far_out.logits, at_zero.logits, strict=True)):
+            # The angle of a position p carries an error of about p * 2**-53.
+            slack = tolerance(subject.target.dtype) * max(1.0, case.offset / 1e5)
+            require_close(a, b, slack, "far out = at 0", f"logits of row {row}")
+
+
+def _check_positions(
+    subject: Subject, case: Case, batch: Batch, seen: Captured, result: calls.Result
+) -> None:
+    merge = subject.config.vision_config.spatial_merge_size
+    explicit = case.entry == "forward"
+    got = torch.cat([p.expand(3, len(batch.prompts), -1) for p in seen.positions], dim=-1)
+    for row, prompt in enumerate(batch.prompts):
+        new = 0 if case.entry.startswith("forward") else len(result.tokens[row]) - 1
+        want = reference.mrope_positions(prompt.types + (0,) * new, prompt.grids, merge)
+        start = batch.starts[row]
+        real = got[:, row, start : start + want.shape[1]].cpu().numpy()
+        if real.shape != want.shape:
+            raise Failed(
+                f"position ids, {case.entry}",
+                f"row {row}: {real.shape[1]} positions reached the rotary module for "
+                f"{want.shape[1]} tokens",
+            )
+        if explicit:
+            tokens = np.arange(want.shape[1])
+            want = want + case.offset + np.where(tokens >= case.gap_at, case.gap, 0)
+        else:
+            want = want + (real[:, :1] - want[:, :1])[0, 0]
+        if not np.array_equal(real, want):
+            token = int(np.flatnonzero((real != want).any(0))[0])
+            raise Failed(
+                f"position ids, {case.entry}",
+                f"row {row}, token {token}: (time, height, width) is "
+                f"{tuple(int(x) for x in real[:, token])}, expected "
+                f"{tuple(int(x) for x in want[:, token])}",
+            )
+
+
+def _check_turns(subject: Subject, seen: Captured) -> None:
+    rope = release.rope_settings(subject.config)
+    for call, before, after in seen.turns:
+        positions = seen.positions[call].expand(3, before.shape[0], -1).cpu().numpy()
+        for row in range(before.shape[0]):
+            angles = reference.mrope_angles(
+                positions[:, row], rope.theta, rope.head_dim, rope.sections
+            )
+            _compare(subject, before[row], after[row], angles, f"rotation of row {row}")
+
+
+def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
+    grids = [g for p in batch.prompts for g in p.grids]
+    merge = subject.config.vision_config.spatial_merge_size
+    for before, after in seen.vision_turns:
+        angles = reference.vision_angles(grids, merge, before.shape[-1])
+        _compare(subject, before.transpose(0, 1), after.transpose(0, 1), angles, "vision rotation")
+
+
+def _compare(
+    subject: Subject,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    angles: reference.Floats,
+    names: str,
+) -> None:
+    # (heads, tokens, head_dim); the reference turns them in float64.
+    want = torch.from_numpy(reference.rotate(before.double().cpu().numpy(), angles))
+    got = after.double().cpu()
+    leg = "vision rotation" if names.startswith("vision") else "text rotation"
+    require_close(
+        got.transpose(0, 1), want.transpose(0, 1), tolerance(subject.target.dtype), leg, names
+    )

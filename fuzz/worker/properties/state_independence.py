@@ -1,0 +1,25 @@
+"""What ran before on the same model object does not change a result."""
+
+from __future__ import annotations
+
+from fuzz.worker import calls
+from fuzz.worker.compare import require_close
+from fuzz.worker.exact import tolerance
+from fuzz.worker.subject import Subject, model_of
+from strategies.case import Case
+
+
+def check(subject: Subject, case: Case) -> None:
+    """Run the case on fresh state, and again after its history.
+
+    Raises:
+        Failed: logits differ.
+    """
+    batch = calls.batch_of(subject, case)
+    fresh = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
+    used = model_of(subject, gain=case.gain)
+    calls.run_history(subject, used, case)
+    after = calls.run(subject, used, case, batch)
+    leg = f"after earlier calls = on a fresh model, {case.entry}"
+    for row, (a, b) in enumerate(calls.comparable(after, fresh)):
+        require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {row}")

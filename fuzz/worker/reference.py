@@ -1,0 +1,113 @@
+"""The published rotary rules, written again in float64 from the papers, with numpy only.
+
+Nothing here looks at transformers' code: the numbers come from the papers and the model's config.
+Sources: rotary embedding, arXiv:2104.09864, equation 34 (pairs laid out in two halves, as the
+released checkpoints are); multimodal rotary embedding, arXiv:2409.12191, section 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def mrope_positions(
+    token_types: Sequence[int], grids: Sequence[tuple[int, int, int]], merge: int
+) -> Ints:
+    """Return the position ids of one row, shape (3, tokens): time, height, width.
+
+    A text token has one position on all three axes, one more than the largest before it. An
+    image's tokens share the next position plus their frame, row and column in the merged grid.
+
+    Args:
+        token_types: 0 for text, 1 for image placeholders, without padding.
+        grids: (t, h, w) in patches, one per image, in order.
+        merge: patches along one side of a merged cell.
+    """
+    columns: list[tuple[int, int, int]] = []
+    start = 0
+    left = list(grids)
+    i = 0
+    while i < len(token_types):
+        if token_types[i] == 0:
+            columns.append((start, start, start))
+            start += 1
+            i += 1
+            continue
+        t, h, w = left.pop(0)
+        rows, cols = h // merge, w // merge
+        for frame in range(t):
+            for y in range(rows):
+                for x in range(cols):
+                    columns.append((start + frame, start + y, start + x))
+        start += max(t, rows, cols)
+        i += t * rows * cols
+    positions: Ints = np.array(columns, dtype=np.int64).reshape(-1, 3).T
+    return positions
+
+
+def mrope_angles(positions: Ints, theta: float, head_dim: int, sections: Sequence[int]) -> Floats:
+    """Return the angle of every pair of a head, shape (tokens, head_dim // 2), in radians.
+
+    Pair ``j`` turns by ``position * theta ** (-2 j / head_dim)``; its axis (time, height or
+    width) is the section that ``j`` falls into. No sections: one-axis rope.
+
+    Args:
+        positions: (3, tokens), or (1, tokens) without sections.
+        theta: base of the frequencies.
+        head_dim: size of a head.
+        sections: pairs per axis, adding up to ``head_dim // 2``.
+    """
+    half = head_dim // 2
+    frequency = theta ** (-2.0 * np.arange(half, dtype=np.float64) / head_dim)
+    axis = np.repeat(np.arange(len(sections)), sections) if sections else np.zeros(half, np.int64)
+    if len(axis) != half:
+        raise ValueError(f"sections {tuple(sections)} do not add up to {half} pairs")
+    result: Floats = positions[axis].T.astype(np.float64) * frequency
+    return result
+
+
+def vision_angles(
+    grids: Sequence[tuple[int, int, int]], merge: int, head_dim: int, theta: float = 10_000.0
+) -> Floats:
+    """Return the angles of the vision tower's 2D rope, shape (patches, head_dim // 2).
+
+    The first half of the pairs turns with the patch's row, the second with its column. Patches
+    come cell by cell of the merged grid, as the processor lays them out.
+
+    Args:
+        grids: (t, h, w) in patches, one per image.
+        merge: patches along one side of a merged cell.
+        head_dim: size of a vision head.
+        theta: base of the frequencies (10,000 in the released vision towers).
+    """
+    quarter = head_dim // 4
+    frequency = theta ** (-2.0 * np.arange(quarter, dtype=np.float64) / (head_dim // 2))
+    places: list[tuple[int, int]] = []
+    for t, h, w in grids:
+        for _ in range(t):
+            for cell_y in range(0, h, merge):
+                for cell_x in range(0, w, merge):
+                    for y in range(cell_y, cell_y + merge):
+                        for x in range(cell_x, cell_x + merge):
+                            places.append((y, x))
+    where = np.array(places, dtype=np.float64).reshape(-1, 2)
+    return np.concatenate([where[:, :1] * frequency, where[:, 1:] * frequency], axis=1)
+
+
+def rotate(vectors: Floats, angles: Floats) -> Floats:
+    """Turn each pair (j, j + head_dim / 2) of each vector by its angle.
+
+    Args:
+        vectors: (..., tokens, head_dim).
+        angles: (tokens, head_dim // 2) or anything that broadcasts to it.
+    """
+    half = vectors.shape[-1] // 2
+    a, b = vectors[..., :half], vectors[..., half:]
+    cos, sin = np.cos(angles), np.sin(angles)
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)

@@ -1,0 +1,157 @@
+"""What the installed transformers accepts and where it keeps things, found by looking."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+OLDEST: Final = "4.45"
+
+
+@dataclass(frozen=True, slots=True)
+class RopeSettings:
+    """The published parameters of a text model's rotary embedding, as the config states them.
+
+    Attributes:
+        theta: base of the frequencies.
+        kind: ``default``, ``yarn``, ... (``mrope`` of old configs counts as ``default``).
+        sections: pairs of each axis (time, height, width); empty for one-axis rope.
+        head_dim: size of a head.
+    """
+
+    theta: float
+    kind: str
+    sections: tuple[int, ...]
+    head_dim: int
+
+
+def accepts(function: Callable[..., Any], name: str) -> bool:
+    """Tell whether ``function`` has a parameter of that name (``**kwargs`` does not count)."""
+    return name in inspect.signature(function).parameters
+
+
+def text_config(config: Any) -> Any:
+    """Return the configuration of the text model: nested in 5.x, the config itself in 4.45."""
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def rope_settings(config: Any) -> RopeSettings:
+    """Read the rotary parameters that are in effect, under their old or new names."""
+    text = text_config(config)
+    table: Mapping[str, Any] = (
+        getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    )
+    theta = table.get("rope_theta") or getattr(text, "rope_theta", None)
+    if theta is None:
+        raise ValueError("the config states no rope_theta")
+    kind = table.get("rope_type") or table.get("type") or "default"
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return RopeSettings(
+        theta=float(theta),
+        kind="default" if kind == "mrope" else str(kind),
+        sections=tuple(table.get("mrope_section") or ()),
+        head_dim=int(head),
+    )
+
+
+def text_model(model: nn.Module) -> Any:
+    """Return the decoder: the module that owns token embeddings, layers and the rotary module."""
+    for module in model.modules():
+        if hasattr(module, "embed_tokens") and hasattr(module, "layers"):
+            return module
+    raise LookupError("no module with embed_tokens and layers")
+
+
+def vision_tower(model: nn.Module) -> Any:
+    """Return the vision tower (the module with patch_embed and blocks), None for text models."""
+    for module in model.modules():
+        if hasattr(module, "patch_embed") and hasattr(module, "blocks"):
+            return module
+    return None
+
+
+def position_owner(model: nn.Module) -> Any:
+    """Return the module that computes multimodal position ids, None where there is none."""
+    for module in model.modules():
+        if hasattr(module, "get_rope_index"):
+            return module
+    return None
+
+
+def modeling_module(model: nn.Module) -> Any:
+    """Return the Python module that the model's class is defined in."""
+    module = inspect.getmodule(type(model))
+    if module is None:
+        raise LookupError(f"no module for {type(model).__name__}")
+    return module
+
+
+def forget(model: nn.Module) -> None:
+    """Drop what earlier calls left on the model object (``rope_deltas``)."""
+    for module in model.modules():
+        if getattr(module, "rope_deltas", None) is not None:
+            # A plain attribute; setattr since nn.Module's own typing knows only its tensors.
+            setattr(module, "rope_deltas", None)  # noqa: B010
+
+
+def rope_index(
+    model: nn.Module,
+    input_ids: torch.Tensor,
+    token_types: torch.Tensor,
+    image_grid_thw: torch.Tensor | None,
+    attention_mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the model's own position ids, shape (3, batch, tokens), dtype int64.
+
+    The state that some releases keep from it is dropped again by the caller where it matters.
+    """
+    owner = position_owner(model)
+    if owner is None:
+        raise LookupError("this model has no get_rope_index")
+    arguments: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if image_grid_thw is not None:
+        arguments["image_grid_thw"] = image_grid_thw
+    if accepts(owner.get_rope_index, "mm_token_type_ids"):
+        arguments["mm_token_type_ids"] = token_types
+    positions = owner.get_rope_index(**arguments)[0]
+    if not isinstance(positions, torch.Tensor):
+        raise TypeError("get_rope_index did not return a tensor")
+    return positions
+
+
+def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
+    """Return an empty KV cache.
+
+    Args:
+        kind: ``dynamic`` or ``static``.
+        model: the model it is for.
+        batch: rows.
+        length: tokens a static cache can hold.
+    """
+    import transformers
+
+    if kind == "dynamic":
+        return transformers.DynamicCache()
+    config = text_config(model.config)
+    cls = transformers.StaticCache
+    arguments: dict[str, Any] = {"config": config, "max_cache_len": length}
+    for name in ("batch_size", "max_batch_size"):
+        # 4.45 and 4.49 take the batch; since 4.56 it follows from the first update.
+        if accepts(cls.__init__, name):
+            arguments[name] = batch
+            break
+    if accepts(cls.__init__, "dtype"):
+        arguments["dtype"] = next(model.parameters()).dtype
+    if accepts(cls.__init__, "device"):
+        arguments["device"] = next(model.parameters()).device
+    return cls(**arguments)
+
+
+def seen_tokens(cache: Any) -> int:
+    """Return how many tokens a cache holds, 0 for None."""
+    return 0 if cache is None else int(cache.get_seq_length())

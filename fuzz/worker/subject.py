@@ -1,0 +1,205 @@
+"""The Subject: a Target made real: its config, its image processor, its models."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fuzz.families import FAMILIES
+from fuzz.families.family import Family
+from fuzz.target import Target
+from fuzz.worker import release
+from fuzz.worker.errors import WorkerSetupError
+from fuzz.worker.exact import lane
+
+SLIM_LAYERS = 2
+
+
+@dataclass(slots=True)
+class Subject:
+    """What a worker holds for its one Target.
+
+    Attributes:
+        target: the target.
+        family: its family's data.
+        config: the transformers configuration in effect.
+        processor: the image processor, the family's real class.
+        device: where the models live.
+        plant: puts the target's plants into a freshly built model.
+        models: models built so far, by attention implementation and gain.
+    """
+
+    target: Target
+    family: Family
+    config: Any
+    processor: Any
+    device: torch.device
+    plant: Callable[[nn.Module], None]
+    models: dict[tuple[str, float], Any] = field(default_factory=dict)
+
+
+def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
+    """Build the config and the image processor of a target.
+
+    Raises:
+        WorkerSetupError: the model directory cannot be used.
+    """
+    from transformers import AutoConfig
+
+    family = FAMILIES[target.family]
+    if target.model:
+        settings, processor_settings = _from_directory(Path(target.model), family)
+    else:
+        settings, processor_settings = dict(family.config), dict(family.processor)
+    config = AutoConfig.for_model(family.name, **settings)
+    device = torch.device(target.device)
+    return Subject(target, family, config, _processor(config, processor_settings), device, plant)
+
+
+def model_of(subject: Subject, attn: str | None = None, gain: float = 1.0) -> Any:
+    """Return the model for an attention implementation (default: the target's) and a gain.
+
+    Models are kept. Nothing an earlier call left on the object is kept: it is dropped here.
+    """
+    key = (attn or subject.target.attn, gain)
+    if key not in subject.models:
+        subject.models[key] = _build(subject, *key)
+    model = subject.models[key]
+    release.forget(model)
+    return model
+
+
+def special_ids(config: Any) -> list[int]:
+    """Return the token ids that are not text, ascending."""
+    text = release.text_config(config)
+    found: set[int] = set()
+    for holder in (config, text):
+        for name in vars(holder):
+            value = getattr(holder, name, None)
+            if name.endswith("_token_id") and isinstance(value, int):
+                found.add(value)
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        value = getattr(text, name, None)
+        if isinstance(value, int):
+            found.add(value)
+    return sorted(i for i in found if 0 <= i < text.vocab_size)
+
+
+def _build(subject: Subject, attn: str, gain: float) -> Any:
+    import copy
+
+    import transformers
+
+    cls = getattr(transformers, subject.family.architecture)
+    with lane(subject.target.dtype):
+        model = cls._from_config(copy.deepcopy(subject.config), attn_implementation=attn)
+        model = model.to(torch.get_default_dtype()).eval()
+        redraw(model, gain)
+        model = model.to(subject.device)
+    subject.plant(model)
+    return model
+
+
+def redraw(model: nn.Module, gain: float) -> None:
+    """Set every parameter absolutely, each from a seed of its own name.
+
+    transformers' initialization (standard deviation 0.02) makes a small model nearly blind to
+    positions; matrices at unit fan-in gain are not. The name is taken without the prefixes
+    that releases have moved around, so that a parameter keeps its value across releases.
+    """
+    for name, parameter in model.named_parameters():
+        generator = torch.Generator().manual_seed(zlib.crc32(_stable(name).encode()))
+        drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        if parameter.ndim < 2:
+            drawn = drawn * 0.1
+            if "norm" in name or "ln_q" in name:
+                drawn = drawn + (1.0 if name.endswith("weight") else 0.0)
+        elif "embed_tokens" not in name:
+            drawn = drawn * (gain / math.sqrt(parameter[0].numel()))
+        parameter.data.copy_(drawn)
+
+
+def _stable(name: str) -> str:
+    parts = [p for p in name.split(".") if p not in ("model", "language_model")]
+    return ".".join(parts)
+
+
+def _processor(config: Any, settings: dict[str, Any]) -> Any:
+    vision = config.vision_config
+    settings = {
+        "patch_size": vision.patch_size,
+        "merge_size": vision.spatial_merge_size,
+        "temporal_patch_size": vision.temporal_patch_size,
+        **settings,
+    }
+    return _processor_class(config.model_type)(**settings)
+
+
+def _processor_class(model_type: str) -> Any:
+    import importlib
+
+    auto: Any = importlib.import_module("transformers.models.auto.image_processing_auto")
+    names = auto.IMAGE_PROCESSOR_MAPPING_NAMES[model_type]
+    # 5.x maps backends to names, 4.x lists the slow (Pillow) class first, 4.45 gives one name.
+    name = names["pil"] if isinstance(names, dict) else names
+    name = name[0] if isinstance(name, tuple) else name
+    lookup = getattr(auto, "get_image_processor_class_from_name", None) or (
+        auto.image_processor_class_from_name
+    )
+    return lookup(name)
+
+
+def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[str, Any]]:
+    settings = _read_json(folder / "config.json", "a model directory needs a config.json")
+    model_type = settings.pop("model_type", None)
+    if model_type != family.name:
+        raise WorkerSetupError(
+            f"{folder / 'config.json'}: expected model_type {family.name!r}, got {model_type!r}"
+        )
+    # Rotary and attention bugs do not depend on depth.
+    for holder, name in (
+        (settings, "num_hidden_layers"),
+        (settings.get("text_config"), "num_hidden_layers"),
+        (settings.get("vision_config"), "depth"),
+    ):
+        if isinstance(holder, dict) and isinstance(holder.get(name), int):
+            holder[name] = min(holder[name], SLIM_LAYERS)
+            holder.pop("layer_types", None)
+    settings.pop("transformers_version", None)
+    settings.pop("torch_dtype", None)
+    settings.pop("dtype", None)
+    file = folder / "preprocessor_config.json"
+    processor: dict[str, Any] = dict(family.processor)
+    if file.exists():
+        stored = _read_json(file, "")
+        limits = stored.get("size") or {}
+        for ours, names in (
+            ("min_pixels", ("min_pixels", "shortest_edge")),
+            ("max_pixels", ("max_pixels", "longest_edge")),
+        ):
+            for source, name in ((stored, names[0]), (limits, names[1])):
+                if isinstance(source, dict) and isinstance(source.get(name), int):
+                    processor[ours] = source[name]
+    # A forward must stay cheap: the largest image is capped, the smallest is as released.
+    processor["max_pixels"] = min(processor["max_pixels"], family.processor["max_pixels"])
+    return settings, processor
+
+
+def _read_json(file: Path, hint: str) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WorkerSetupError(f"{file}: no such file; {hint}") from None
+    except (OSError, ValueError) as error:
+        raise WorkerSetupError(f"{file}: cannot be read as JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise WorkerSetupError(f"{file}: expected a JSON object, got {type(data).__name__}")
+    return data

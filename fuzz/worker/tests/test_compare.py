@@ -1,0 +1,48 @@
+"""Comparing results."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_nan_fails() -> None:
+    import torch
+
+    from fuzz.worker.compare import require_close
+    from fuzz.worker.failure import Failed
+
+    with pytest.raises(Failed, match="not finite from token 1 on"):
+        require_close(
+            torch.tensor([[1.0], [float("nan")]]), torch.ones(2, 1), 1e-9, "leg", "logits"
+        )
+
+
+def test_another_shape_fails() -> None:
+    import torch
+
+    from fuzz.worker.compare import require_close
+    from fuzz.worker.failure import Failed
+
+    with pytest.raises(Failed, match="shape"):
+        require_close(torch.ones(2, 1), torch.ones(3, 1), 1e-9, "leg", "logits")
+
+
+def test_the_first_wrong_token_is_named() -> None:
+    import torch
+
+    from fuzz.worker.compare import require_close
+    from fuzz.worker.failure import Failed
+
+    value = torch.zeros(4, 2, dtype=torch.float64)
+    value[2, 1] = 1e-6
+    with pytest.raises(Failed, match="first at token 2 of 4, 1 of 4 tokens"):
+        require_close(value, torch.zeros(4, 2), 1e-9, "leg", "logits")
+
+
+def test_the_distance_is_relative_to_the_largest_reference() -> None:
+    import torch
+
+    from fuzz.worker.compare import distance
+
+    assert distance(torch.tensor([11.0]), torch.tensor([9.0])) == pytest.approx(0.2)
+    assert distance(torch.ones(0), torch.ones(0)) == 0.0

@@ -1,0 +1,95 @@
+"""Every property has power: a planted defect fails it, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fuzz.claims import CLAIMS
+from fuzz.plants import PLANTS
+from fuzz.verdict import Outcome
+from strategies.case import Call, Case, Image, Text
+
+CELLS_2X2 = Image(56, 56)
+ONE_ROW = Image(112, 28)
+
+# A smallest case for each defect. rotary_reference sees it in the positions themselves, where
+# the others need a result to move.
+WITNESSES: dict[str, Case] = {
+    "rotary-table-short": Case(),
+    "positions-restart": Case(rows=((Text(3),),), chunks=(1,)),
+    "padding-leak": Case(extra_padding=1),
+    "causal-off-by-one": Case(rows=((Text(2),),)),
+    "mrope-axes-swapped": Case(rows=((ONE_ROW,),)),
+    "stale-rope-deltas": Case(
+        rows=((CELLS_2X2, Text(1)),),
+        entry="forward-implicit",
+        attention_mask=False,
+        decode=1,
+        history=(Call((Image(112, 112),)),),
+    ),
+    "batch-crosstalk": Case(rows=((Text(2),), (Text(1),))),
+    "vision-leak": Case(rows=((CELLS_2X2,), (CELLS_2X2,))),
+    "eager-scale": Case(rows=((Text(2),),)),
+    "placeholders-unchecked": Case(
+        rows=((CELLS_2X2,),), entry="forward-implicit", extra_placeholders=1
+    ),
+}
+IN_PROCESS = [name for name in PLANTS if name in WITNESSES]
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_the_plant_is_killed_by_its_property(judge: Callable[..., Outcome], name: str) -> None:
+    """A defect fails the property that is said to kill it, on a case that passes without it."""
+    killer = PLANTS[name].killer
+    assert judge(killer, WITNESSES[name]).verdict == "pass"
+    outcome = judge(killer, WITNESSES[name], name)
+    assert outcome.failed
+    assert outcome.signature is not None
+    assert outcome.signature.property == killer
+
+
+def test_every_property_kills_a_plant() -> None:
+    """No property is without a defect that it has to see."""
+    assert {plant.killer for plant in PLANTS.values()} == set(CLAIMS)
+
+
+@pytest.mark.parametrize("property_id", [p for p in CLAIMS if p != "clean_rejection"])
+def test_no_property_fails_without_a_plant(judge: Callable[..., Outcome], property_id: str) -> None:
+    """The witnesses of all defects pass every property on the model as it is."""
+    for name, case in WITNESSES.items():
+        if not case.extra_placeholders:
+            outcome = judge(property_id, case)
+            assert outcome.verdict == "pass", f"{name}: {outcome.message}"
+
+
+def test_the_original_bug_names_index_and_table(judge: Callable[..., Outcome]) -> None:
+    """One text token: position 0 looks into a table of no rows."""
+    outcome = judge("no_crash", Case(), "rotary-table-short")
+    assert outcome.verdict == "error"
+    assert outcome.message.startswith("index 0 passed a table of 0 rows")
+
+
+def test_the_original_bug_follows_its_true_rule(judge: Callable[..., Outcome]) -> None:
+    """One merged row or column fails, two by two cells do not, whatever the pixels say."""
+    fails = {
+        (150, 29): True,
+        (29, 150): True,
+        (112, 28): True,
+        (56, 56): False,
+        (40, 40): False,
+        (150, 56): False,
+    }
+    for (width, height), failing in fails.items():
+        case = Case(rows=((Image(width, height),),))
+        assert judge("no_crash", case, "rotary-table-short").failed is failing, (width, height)
+
+
+def test_an_index_error_has_one_signature_whatever_the_table_holds(
+    judge: Callable[..., Outcome],
+) -> None:
+    """torch words an empty table differently; minimization must be able to get there."""
+    empty = judge("no_crash", Case(), "rotary-table-short")
+    longer = judge("no_crash", Case(rows=((Text(5),),)), "rotary-table-short")
+    assert empty.signature == longer.signature

@@ -1,0 +1,95 @@
+"""The reference itself, against numbers worked out by hand from the papers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+
+def test_text_has_one_position_on_all_axes() -> None:
+    from fuzz.worker.reference import mrope_positions
+
+    assert mrope_positions([0, 0, 0], [], 2).tolist() == [[0, 1, 2]] * 3
+
+
+def test_an_image_counts_rows_and_columns_and_text_goes_on_after_the_largest() -> None:
+    """2 text tokens, an image of 2 x 3 merged cells, 2 text tokens (arXiv:2409.12191, 2.1)."""
+    from fuzz.worker.reference import mrope_positions
+
+    types = [0, 0] + [1] * 6 + [0, 0]
+    time, height, width = mrope_positions(types, [(1, 4, 6)], 2).tolist()
+    assert time == [0, 1, 2, 2, 2, 2, 2, 2, 5, 6]
+    assert height == [0, 1, 2, 2, 2, 3, 3, 3, 5, 6]
+    assert width == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
+
+
+def test_two_images_follow_each_other() -> None:
+    from fuzz.worker.reference import mrope_positions
+
+    types = [1, 0, 1, 1]
+    positions = mrope_positions(types, [(1, 2, 2), (1, 2, 4)], 2)
+    assert positions.tolist() == [[0, 1, 2, 2], [0, 1, 2, 2], [0, 1, 2, 3]]
+
+
+def test_angles_are_position_times_theta_to_the_minus_2j_over_d() -> None:
+    """Head size 4, theta 100: the two pairs turn by p and p / 10 (arXiv:2104.09864)."""
+    from fuzz.worker.reference import mrope_angles
+
+    angles = mrope_angles(np.array([[0, 3]]), 100.0, 4, ())
+    np.testing.assert_allclose(angles, [[0.0, 0.0], [3.0, 0.3]], rtol=1e-15)
+
+
+def test_each_section_of_pairs_takes_its_own_axis() -> None:
+    """Sections 1, 1, 2 of head size 8: pairs 0 | 1 | 2, 3 follow time | height | width."""
+    from fuzz.worker.reference import mrope_angles
+
+    angles = mrope_angles(np.array([[1], [10], [100]]), 10_000.0, 8, (1, 1, 2))
+    np.testing.assert_allclose(angles, [[1.0, 10 * 0.1, 100 * 0.01, 100 * 0.001]], rtol=1e-14)
+
+
+def test_sections_that_do_not_fill_a_head_are_refused() -> None:
+    from fuzz.worker.reference import mrope_angles
+
+    with pytest.raises(ValueError, match="do not add up to 4 pairs"):
+        mrope_angles(np.zeros((3, 1), np.int64), 10_000.0, 8, (1, 1, 1))
+
+
+def test_a_quarter_turn_moves_the_first_half_into_the_second() -> None:
+    from fuzz.worker.reference import rotate
+
+    turned = rotate(np.array([[1.0, 0.0]]), np.array([[math.pi / 2]]))
+    np.testing.assert_allclose(turned, [[0.0, 1.0]], atol=1e-15)
+
+
+def test_rotation_keeps_norms_and_scores_depend_on_differences_only() -> None:
+    from fuzz.worker.reference import mrope_angles, rotate
+
+    q, k = np.random.default_rng(0).standard_normal((2, 1, 8))
+
+    def score(a: int, b: int) -> float:
+        angles = [mrope_angles(np.array([[p]]), 10_000.0, 8, ()) for p in (a, b)]
+        return float((rotate(q, angles[0]) * rotate(k, angles[1])).sum())
+
+    assert score(7, 3) == pytest.approx(score(104, 100), abs=1e-12)
+    angles = mrope_angles(np.array([[5]]), 10_000.0, 8, ())
+    assert np.linalg.norm(rotate(q, angles)) == pytest.approx(np.linalg.norm(q))
+
+
+def test_vision_patches_come_cell_by_cell() -> None:
+    """A grid of 2 x 4 patches, merge 2: the left cell's four patches first, row by row."""
+    from fuzz.worker.reference import vision_angles
+
+    angles = vision_angles([(1, 2, 4)], 2, 4)
+    rows, columns = angles[:, 0].tolist(), angles[:, 1].tolist()
+    assert rows == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert columns == [0, 1, 0, 1, 2, 3, 2, 3]
+
+
+def test_vision_frequencies_are_those_of_half_a_head() -> None:
+    """Head size 8: two pairs for rows and two for columns, theta 10,000 over 4 dimensions."""
+    from fuzz.worker.reference import vision_angles
+
+    angles = vision_angles([(1, 2, 2)], 1, 8)
+    np.testing.assert_allclose(angles[3], [1.0, 0.01, 1.0, 0.01], rtol=1e-14)

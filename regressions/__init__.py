@@ -1,0 +1,1 @@
+"""Saved findings, the ledger of known ones, and the test that replays them."""

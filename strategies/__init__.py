@@ -1,0 +1,1 @@
+"""What can be asked: the Case and the Hypothesis strategies that draw it."""

@@ -1,0 +1,296 @@
+"""The Case: what was generated, as plain data that travels, is saved and is shrunk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
+
+Side: TypeAlias = Literal["left", "right"]
+Entry: TypeAlias = Literal["forward", "forward-implicit", "generate", "generate-embeds"]
+CacheKind: TypeAlias = Literal["dynamic", "static"]
+
+ENTRIES: Final[tuple[Entry, ...]] = get_args(Entry)
+CACHE_KINDS: Final[tuple[CacheKind, ...]] = get_args(CacheKind)
+GAINS: Final[tuple[float, ...]] = (1.0, 0.3, 3.0)
+
+
+class CaseError(ValueError):
+    """A case's data does not have the form of a case; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A run of text tokens.
+
+    Attributes:
+        tokens: how many text tokens (0 or more).
+    """
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as the user hands it over, before any resizing.
+
+    Attributes:
+        width: pixels, before the processor.
+        height: pixels, before the processor.
+    """
+
+    width: int
+    height: int
+
+
+Segment: TypeAlias = Text | Image
+Row: TypeAlias = tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An earlier call on the same model object.
+
+    Attributes:
+        row: its single prompt.
+        entry: how it was made.
+    """
+
+    row: Row
+    entry: Entry = "forward-implicit"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One generated situation, complete: a worker needs nothing else to run it.
+
+    Attributes:
+        rows: the prompts of the batch, each a sequence of segments.
+        side: which side shorter rows (and ``extra_padding``) are padded on.
+        extra_padding: padding columns beyond what the longest row needs.
+        entry: how the model is called. ``forward`` passes explicit ``position_ids``;
+            ``forward-implicit`` leaves them to the model.
+        attention_mask: whether a mask is passed although no row is padded (a padded batch
+            always gets one).
+        cache: the kind of KV cache that the feeding below uses.
+        cache_room: rows of a static cache beyond what the sequence needs.
+        chunks: lengths, in columns of the padded batch, of the first prefill chunks; what
+            remains is one more chunk. Lengths past the end are ignored.
+        decode: tokens at the end that are fed one by one (``forward*``), or new tokens to be
+            generated (``generate*``, at least 1 there).
+        offset: added to every explicit position.
+        gap: added to the explicit positions of each row from its token ``gap_at`` on.
+        gap_at: the token of each row (padding not counted) at which ``gap`` starts.
+        history: calls made on the same model object before.
+        extra_placeholders: image placeholder tokens beyond (or, negative, short of) what the
+            image's features fill; not 0 makes the case invalid.
+        gain: factor on every weight matrix, relative to unit fan-in gain.
+        seed: draws token ids and pixels.
+    """
+
+    rows: tuple[Row, ...] = ((Text(1),),)
+    side: Side = "left"
+    extra_padding: int = 0
+    entry: Entry = "forward"
+    attention_mask: bool = True
+    cache: CacheKind = "dynamic"
+    cache_room: int = 0
+    chunks: tuple[int, ...] = ()
+    decode: int = 0
+    offset: int = 0
+    gap: int = 0
+    gap_at: int = 0
+    history: tuple[Call, ...] = ()
+    extra_placeholders: int = 0
+    gain: float = 1.0
+    seed: int = 0
+
+
+DEFAULT: Final = Case()
+
+
+def images_of(row: Row) -> tuple[Image, ...]:
+    """Return the images of a row, in order."""
+    return tuple(s for s in row if isinstance(s, Image))
+
+
+def has_images(case: Case) -> bool:
+    """Tell whether any row of the batch (not of the history) holds an image."""
+    return any(images_of(row) for row in case.rows)
+
+
+# --- plain data -------------------------------------------------------------------------
+
+
+def to_plain(case: Case) -> dict[str, Any]:
+    """Return the case as JSON-ready data; fields at their default are left out.
+
+    Leaving defaults out keeps a minimized case short and makes what matters stand out.
+    """
+    plain: dict[str, Any] = {"rows": [_row_to_plain(row) for row in case.rows]}
+    for f in fields(Case):
+        value = getattr(case, f.name)
+        if f.name == "rows" or value == getattr(DEFAULT, f.name):
+            continue
+        if f.name == "history":
+            value = [{"row": _row_to_plain(c.row), "entry": c.entry} for c in value]
+        elif isinstance(value, tuple):
+            value = list(value)
+        plain[f.name] = value
+    return plain
+
+
+def to_json(case: Case) -> str:
+    """Return the case as one line of JSON with sorted keys: equal cases give equal text."""
+    return json.dumps(to_plain(case), sort_keys=True, separators=(",", ":"))
+
+
+def from_plain(data: object) -> Case:
+    """Build a case from JSON-ready data.
+
+    Raises:
+        CaseError: a field is missing, unknown, of the wrong type or out of range.
+    """
+    table = _mapping(data, "case")
+    known = {f.name for f in fields(Case)}
+    for name in table:
+        if name not in known:
+            raise CaseError(f"case has no field {name!r}")
+    if "rows" not in table:
+        raise CaseError("case lacks the field 'rows'")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        values[name] = _FIELDS[name](value, name)
+    return Case(**values)
+
+
+def from_json(text: str) -> Case:
+    """Build a case from its JSON text.
+
+    Raises:
+        CaseError: the text is not JSON, or not a case.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CaseError(f"case is not JSON: {error}") from None
+    return from_plain(data)
+
+
+def _row_to_plain(row: Row) -> list[dict[str, Any]]:
+    return [
+        {"text": s.tokens} if isinstance(s, Text) else {"image": [s.width, s.height]} for s in row
+    ]
+
+
+def _mapping(data: object, where: str) -> Mapping[str, object]:
+    if not isinstance(data, dict):
+        raise CaseError(f"{where}: expected an object, got {_kind(data)}")
+    return data
+
+
+def _list(data: object, where: str) -> list[object]:
+    if not isinstance(data, list):
+        raise CaseError(f"{where}: expected a list, got {_kind(data)}")
+    return data
+
+
+def _integer(data: object, where: str, low: int | None = None) -> int:
+    if not isinstance(data, int) or isinstance(data, bool):
+        raise CaseError(f"{where}: expected a whole number, got {_kind(data)}")
+    if low is not None and data < low:
+        raise CaseError(f"{where}: expected {low} or more, got {data}")
+    return data
+
+
+def _natural(data: object, where: str) -> int:
+    return _integer(data, where, 0)
+
+
+def _number(data: object, where: str) -> float:
+    # Infinity and NaN pass Python's JSON reader, but nobody else's.
+    is_number = isinstance(data, (int, float)) and not isinstance(data, bool)
+    if is_number and 0 < (number := cast(float, data)) <= sys.float_info.max:
+        return float(number)
+    raise CaseError(f"{where}: expected a finite number above 0, got {_kind(data)}")
+
+
+def _truth(data: object, where: str) -> bool:
+    if not isinstance(data, bool):
+        raise CaseError(f"{where}: expected true or false, got {_kind(data)}")
+    return data
+
+
+def _one_of(*allowed: str) -> Callable[[object, str], Any]:
+    def read(data: object, where: str) -> str:
+        if data not in allowed:
+            raise CaseError(f"{where}: expected one of {', '.join(allowed)}, got {_kind(data)}")
+        return str(data)
+
+    return read
+
+
+def _segment(data: object, where: str) -> Segment:
+    table = _mapping(data, where)
+    match dict(table):
+        case {"text": n, **rest} if not rest:
+            return Text(_natural(n, f"{where}.text"))
+        case {"image": [w, h], **rest} if not rest:
+            return Image(_natural(w, f"{where}.image"), _natural(h, f"{where}.image"))
+    raise CaseError(
+        f'{where}: expected {{"text": n}} or {{"image": [width, height]}}, got {_kind(data)}'
+    )
+
+
+def _row(data: object, where: str) -> Row:
+    return tuple(_segment(s, f"{where}[{i}]") for i, s in enumerate(_list(data, where)))
+
+
+def _rows(data: object, where: str) -> tuple[Row, ...]:
+    rows = tuple(_row(r, f"{where}[{i}]") for i, r in enumerate(_list(data, where)))
+    if not rows:
+        raise CaseError(f"{where}: expected at least one row")
+    return rows
+
+
+def _chunks(data: object, where: str) -> tuple[int, ...]:
+    return tuple(_integer(n, f"{where}[{i}]", 1) for i, n in enumerate(_list(data, where)))
+
+
+def _history(data: object, where: str) -> tuple[Call, ...]:
+    calls = []
+    for i, item in enumerate(_list(data, where)):
+        here = f"{where}[{i}]"
+        table = _mapping(item, here)
+        if set(table) != {"row", "entry"}:
+            raise CaseError(f"{here}: expected the fields 'row' and 'entry', got {sorted(table)}")
+        entry = _one_of(*ENTRIES)(table["entry"], f"{here}.entry")
+        calls.append(Call(_row(table["row"], f"{here}.row"), entry))
+    return tuple(calls)
+
+
+def _kind(data: object) -> str:
+    text = repr(data)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+_FIELDS: Final[dict[str, Any]] = {
+    "rows": _rows,
+    "side": _one_of(*get_args(Side)),
+    "extra_padding": _natural,
+    "entry": _one_of(*ENTRIES),
+    "attention_mask": _truth,
+    "cache": _one_of(*CACHE_KINDS),
+    "cache_room": _natural,
+    "chunks": _chunks,
+    "decode": _natural,
+    "offset": _natural,
+    "gap": _natural,
+    "gap_at": _natural,
+    "history": _history,
+    "extra_placeholders": _integer,
+    "gain": _number,
+    "seed": _natural,
+}

@@ -1,0 +1,104 @@
+"""Geometry: what a target's real config and image processor say about sizes and limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from strategies.case import Image, Row, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The sizes at which a target's code can change its mind.
+
+    Asked of the real config and the real processor once (by a worker), never hard-coded.
+
+    Attributes:
+        images: whether the target takes images at all; the image fields mean nothing if not.
+        patch: pixels along one side of a patch.
+        merge: patches along one side of a merged cell (one placeholder token each).
+        temporal_patch: frames that one patch spans.
+        window: pixels along one side of a vision attention window, 0 if there is none.
+        min_pixels: fewest pixels the processor resizes to.
+        max_pixels: most pixels the processor resizes to.
+        max_aspect: longest side over shortest side up to which the processor accepts.
+        max_positions: ``max_position_embeddings`` of the text model, in tokens.
+        sliding_window: tokens that sliding attention sees, 0 if there is none.
+        frame_tokens: placeholder-free tokens an image adds around its cells (start, end).
+    """
+
+    images: bool
+    patch: int
+    merge: int
+    temporal_patch: int
+    window: int
+    min_pixels: int
+    max_pixels: int
+    max_aspect: int
+    max_positions: int
+    sliding_window: int
+    frame_tokens: int
+
+    @property
+    def cell(self) -> int:
+        """Pixels along one side of a merged cell."""
+        return self.patch * self.merge
+
+
+def geometry_to_plain(geometry: Geometry) -> dict[str, Any]:
+    """Return the geometry as JSON-ready data."""
+    return asdict(geometry)
+
+
+def geometry_from_plain(data: dict[str, Any]) -> Geometry:
+    """Build a geometry from what :func:`geometry_to_plain` gave."""
+    return Geometry(**data)
+
+
+def estimated_grid(geometry: Geometry, image: Image) -> tuple[int, int]:
+    """Estimate the grid of merged cells that an image becomes: cells across, cells down.
+
+    An estimate is enough here: it only aims chunk boundaries and positions at the places
+    that matter. The worker asks the real processor.
+    """
+    if min(image.width, image.height) == 0:
+        return 0, 0
+    cell = geometry.cell
+    across = round(image.width / cell)
+    down = round(image.height / cell)
+    # Resizing keeps the aspect ratio but for rounding: down if too large, up if too small.
+    area = image.width * image.height
+    if across * down * cell**2 > geometry.max_pixels:
+        factor = math.sqrt(area / geometry.max_pixels)
+        across = math.floor(image.width / factor / cell)
+        down = math.floor(image.height / factor / cell)
+    elif across * down * cell**2 < geometry.min_pixels:
+        factor = math.sqrt(geometry.min_pixels / area)
+        across = math.ceil(image.width * factor / cell)
+        down = math.ceil(image.height * factor / cell)
+    return max(1, across), max(1, down)
+
+
+def estimated_cells(geometry: Geometry, image: Image) -> int:
+    """Estimate how many merged cells an image becomes: as many placeholder tokens."""
+    across, down = estimated_grid(geometry, image)
+    return across * down
+
+
+def accepts_size(geometry: Geometry, image: Image) -> bool:
+    """Tell whether the processor has to accept an image of this size (any area is fine)."""
+    short, long = sorted((image.width, image.height))
+    return short >= 1 and long <= geometry.max_aspect * short
+
+
+def estimated_tokens(geometry: Geometry, row: Row) -> int:
+    """Estimate the length of a row in tokens."""
+    total = 0
+    for segment in row:
+        if isinstance(segment, Text):
+            total += segment.tokens
+        else:
+            total += estimated_cells(geometry, segment) + geometry.frame_tokens
+    return total

@@ -1,0 +1,241 @@
+"""Simpler cases than a given one: the steps of a minimization that ends at a local minimum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import isqrt
+from typing import Any, Final, TypeAlias
+
+from strategies.case import DEFAULT, ENTRIES, GAINS, Call, Case, Image, Row, Segment, Text
+from strategies.geometry import Geometry
+from strategies.validity import is_generate, problems, refusals
+
+Size: TypeAlias = tuple[Any, ...]
+
+# An earlier call is simplest when it is made the way Call() makes it.
+_HISTORY_ENTRIES: Final = tuple(sorted(ENTRIES, key=lambda e: (e != Call(()).entry, e)))
+
+_TEXT_FOR_IMAGE: Final = (1, 2, 3, 4, 8, 16)
+
+
+def simpler(case: Case, geometry: Geometry | None = None) -> Iterator[Case]:
+    """Yield every one-step simplification of a case that is worth trying, most drastic first.
+
+    Each one is smaller by :func:`size_of`, so taking any of them again and again comes to an
+    end; none is yielded twice. Each one is well-formed, unless the case itself is not.
+
+    Args:
+        case: the case to simplify.
+        geometry: the target's sizes and limits. With it, a case that the target has to run stays
+            one, and one that it has to refuse stays one; without it, an image may become too
+            elongated.
+    """
+    size = size_of(case)
+    ill_formed = bool(problems(case))
+    refused = geometry is not None and bool(refusals(case, geometry))
+    seen = set()
+    for candidate in _candidates(case):
+        if candidate in seen or size_of(candidate) >= size:
+            continue
+        seen.add(candidate)
+        if problems(candidate) and not ill_formed:
+            continue
+        if geometry is None or bool(refusals(candidate, geometry)) == refused:
+            yield candidate
+
+
+def size_of(case: Case) -> Size:
+    """Return what cases are ordered by: a smaller tuple is a simpler case.
+
+    Fewer earlier calls come first, then fewer rows, images, pixels and text tokens, then the
+    other axes by their distance from the default. Different cases have different sizes, and
+    there is no endless descent.
+
+    Args:
+        case: the case to measure.
+    """
+    rows = (*case.rows, *(call.row for call in case.history))
+    segments = [segment for row in rows for segment in row]
+    images = [s for s in segments if isinstance(s, Image)]
+    return (
+        len(case.history),
+        len(case.rows),
+        len(images),
+        case.extra_padding,
+        sum(i.width * i.height for i in images),
+        sum(i.width + i.height for i in images),
+        sum(s.tokens for s in segments if isinstance(s, Text)),
+        len(segments),
+        abs(case.extra_placeholders),
+        case.extra_placeholders < 0,
+        ENTRIES.index(case.entry),
+        [_HISTORY_ENTRIES.index(call.entry) for call in case.history],
+        len(case.chunks),
+        case.decode,
+        sum(case.chunks),
+        case.cache != DEFAULT.cache,
+        case.cache_room,
+        case.gap,
+        case.gap_at,
+        case.offset,
+        case.side != DEFAULT.side,
+        case.attention_mask != DEFAULT.attention_mask,
+        GAINS.index(case.gain) if case.gain in GAINS else len(GAINS),
+        case.gain,
+        case.seed,
+        # Nothing is simpler about these: they only tell apart what is equal in all of the above.
+        case.chunks,
+        [[(s.tokens,) if isinstance(s, Text) else (s.width, s.height) for s in r] for r in rows],
+    )
+
+
+def _candidates(case: Case) -> Iterator[Case]:
+    yield DEFAULT
+    if case.history:
+        yield replace(case, history=())
+    yield from (replace(case, history=_without(case.history, i)) for i in _places(case.history))
+    yield from (replace(case, rows=(row,)) for row in case.rows)
+    # A row may matter only because another one is longer and makes padding.
+    padding = max(1, case.extra_padding)
+    yield from (replace(case, rows=(row,), extra_padding=padding) for row in case.rows)
+    yield from (replace(case, rows=_without(case.rows, i)) for i in _places(case.rows))
+    yield from _with_other_rows(case, _shorter_rows)
+    yield from _with_defaults(case)
+    yield from _with_other_history(case)
+    yield from _with_other_rows(case, _rows_of_smaller_parts)
+    yield from _with_other_feeding(case)
+    yield from _with_other_numbers(case)
+
+
+def _with_defaults(case: Case) -> Iterator[Case]:
+    """Put whole axes back to their default."""
+    least = 1 if is_generate(case.entry) else 0
+    yield replace(case, chunks=(), decode=least)
+    # To be fed in pieces, a sequence needs no more than its last token to come alone.
+    yield replace(case, chunks=(), decode=1)
+    yield replace(case, chunks=())
+    yield replace(case, decode=least)
+    yield replace(case, cache=DEFAULT.cache, cache_room=0)
+    yield replace(case, cache_room=0)
+    yield replace(case, offset=0, gap=0, gap_at=0)
+    yield replace(case, gap=0, gap_at=0)
+    yield replace(case, offset=0)
+    for entry in ENTRIES[: ENTRIES.index(case.entry)]:
+        yield replace(case, entry=entry)
+        yield replace(case, entry=entry, decode=0)
+    yield replace(case, extra_padding=0, side=DEFAULT.side)
+    yield replace(case, extra_padding=0)
+    # Padding may matter only by making the batch wider.
+    for i, row in enumerate(case.rows):
+        wider = (*row, Text(case.extra_padding))
+        if isinstance(row[-1], Text):
+            wider = (*row[:-1], Text(row[-1].tokens + case.extra_padding))
+        yield replace(case, rows=(*case.rows[:i], wider, *case.rows[i + 1 :]), extra_padding=0)
+    yield replace(case, side=DEFAULT.side)
+    yield replace(case, attention_mask=DEFAULT.attention_mask)
+    yield from (replace(case, gain=gain) for gain in GAINS)
+    yield replace(case, seed=DEFAULT.seed)
+
+
+def _with_other_feeding(case: Case) -> Iterator[Case]:
+    """Take chunks out, join them or shorten them."""
+    chunks = case.chunks
+    for i, n in enumerate(chunks):
+        yield replace(case, chunks=_without(chunks, i))
+        if i:
+            yield replace(case, chunks=(*chunks[: i - 1], chunks[i - 1] + n, *chunks[i + 1 :]))
+        for less in _below(n, 1):
+            yield replace(case, chunks=(*chunks[:i], less, *chunks[i + 1 :]))
+
+
+def _with_other_numbers(case: Case) -> Iterator[Case]:
+    """Lower one number, by much first."""
+    yield from (replace(case, decode=n) for n in _below(case.decode, 0))
+    yield from (replace(case, extra_padding=n) for n in _below(case.extra_padding, 0))
+    yield from (replace(case, cache_room=n) for n in _below(case.cache_room, 0))
+    yield from (replace(case, offset=n) for n in _below(case.offset, 0))
+    yield from (replace(case, gap=n) for n in _below(case.gap, 1))
+    yield from (replace(case, gap_at=n) for n in _below(case.gap_at, 0))
+    yield from (replace(case, seed=n) for n in _below(case.seed, 0))
+    extra = case.extra_placeholders
+    for n in _below(abs(extra), 1):
+        yield replace(case, extra_placeholders=n if extra > 0 else -n)
+    if extra < 0:
+        yield replace(case, extra_placeholders=-extra)
+
+
+def _with_other_rows(case: Case, change: Callable[[Row], Iterator[Row]]) -> Iterator[Case]:
+    """Change one row, and rows that are equal together: some failures need them to stay so."""
+    for row in dict.fromkeys(case.rows):
+        places = [i for i in _places(case.rows) if case.rows[i] == row]
+        for other in change(row):
+            if len(places) > 1:
+                yield replace(case, rows=tuple(other if r == row else r for r in case.rows))
+            for i in places:
+                yield replace(case, rows=(*case.rows[:i], other, *case.rows[i + 1 :]))
+
+
+def _with_other_history(case: Case) -> Iterator[Case]:
+    for i, call in enumerate(case.history):
+        others = [Call(row, call.entry) for row in _shorter_rows(call.row)]
+        others += [Call(call.row, entry) for entry in _HISTORY_ENTRIES]
+        others += [Call(row, call.entry) for row in _rows_of_smaller_parts(call.row)]
+        for other in others:
+            yield replace(case, history=(*case.history[:i], other, *case.history[i + 1 :]))
+
+
+def _shorter_rows(row: Row) -> Iterator[Row]:
+    """Yield rows of fewer segments."""
+    yield (Text(1),)
+    yield from ((segment,) for segment in row if len(row) > 1)
+    yield from (_without(row, i) for i in _places(row))
+    # An image may matter only by how many tokens it is.
+    for i, segment in enumerate(row):
+        if isinstance(segment, Image):
+            yield from ((*row[:i], Text(n), *row[i + 1 :]) for n in _TEXT_FOR_IMAGE)
+
+
+def _rows_of_smaller_parts(row: Row) -> Iterator[Row]:
+    """Yield rows in which one segment is smaller."""
+    for i, segment in enumerate(row):
+        for other in _smaller_segments(segment):
+            yield (*row[:i], other, *row[i + 1 :])
+
+
+def _smaller_segments(segment: Segment) -> Iterator[Segment]:
+    if isinstance(segment, Text):
+        # A run of no tokens is the segment left out, which comes under shorter rows.
+        yield from (Text(n) for n in _below(segment.tokens, 1))
+        return
+    width, height = segment.width, segment.height
+    least = min(1, width, height)
+    yield Image(least, least)
+    yield Image(width, least)
+    yield Image(least, height)
+    # Of two images of as many pixels, the one with the shorter long side is the smaller one.
+    yield Image(isqrt(width * height), isqrt(width * height))
+    yield Image(-(-width // 2), -(-height // 2))
+    yield from (Image(n, height) for n in _below(width, least))
+    yield from (Image(width, n) for n in _below(height, least))
+
+
+def _below(n: int, least: int) -> Iterator[int]:
+    """Yield ``least`` and then numbers that come closer and closer to ``n``, up to ``n - 1``.
+
+    Steps that halve: a limit at 100,000 is reached in tens of steps, not in thousands.
+    """
+    if n > least:
+        yield least
+    step = (n - least) // 2
+    while step > 0:
+        yield n - step
+        step //= 2
+
+
+def _without(items: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+    return (*items[:place], *items[place + 1 :])
+
+
+def _places(items: tuple[Any, ...]) -> range:
+    return range(len(items))

@@ -1,0 +1,1 @@
+"""Tests of how good the draws and the minimization are, not only that they are right."""

@@ -1,0 +1,230 @@
+"""A failure on one axis is minimized to that axis: the least value there, defaults elsewhere.
+
+Both ways are held to it: Hypothesis's shrinker on the choices, and simplification of the case.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import find
+
+from strategies.case import Call, Case, Image, Text, images_of
+from strategies.cases import cases
+from strategies.geometry import estimated_grid, estimated_tokens
+from strategies.simpler import simpler
+from strategies.tests.examples import QWEN2_VL, explicit, single_draws
+from strategies.validity import may_be_padded
+
+SEEDS = range(2)
+TEXTS = {n: (Text(n),) for n in range(1, 41)}
+
+
+def _images(case):
+    return [image for row in case.rows for image in images_of(row)]
+
+
+def _texts(case):
+    return [s.tokens for row in case.rows for s in row if isinstance(s, Text)]
+
+
+def _columns(case):
+    return max(estimated_tokens(QWEN2_VL, row) for row in case.rows) + case.extra_padding
+
+
+def _in_pieces(case):
+    """Tell whether chunks and decoding leave something for the prefill, as every draw does."""
+    return case.entry == "forward" and sum(case.chunks) + case.decode < _columns(case)
+
+
+def _with_image(width, height, **others):
+    return Case(rows=((Image(width, height),),), **others)
+
+
+# Axis: what fails, the kind of the cases, and the least case that fails.
+AXES = {
+    "nothing": (lambda _: True, "any", Case()),
+    "rows": (lambda c: len(c.rows) >= 2, "any", Case(rows=(TEXTS[1], TEXTS[1]))),
+    "three rows": (lambda c: len(c.rows) >= 3, "any", Case(rows=(TEXTS[1],) * 3)),
+    "images": (lambda c: bool(_images(c)), "any", _with_image(1, 1)),
+    "two images": (
+        lambda c: len(_images(c)) >= 2,
+        "any",
+        Case(rows=((Image(1, 1), Image(1, 1)),)),
+    ),
+    "width": (lambda c: any(i.width >= 100 for i in _images(c)), "any", _with_image(100, 1)),
+    "height": (lambda c: any(i.height >= 57 for i in _images(c)), "any", _with_image(1, 57)),
+    "text": (lambda c: max(_texts(c), default=0) >= 38, "any", Case(rows=(TEXTS[38],))),
+    "padding": (lambda c: c.extra_padding >= 2, "any", Case(extra_padding=2)),
+    "side": (
+        lambda c: c.side == "right" and may_be_padded(c.rows, c.extra_padding),
+        "any",
+        Case(extra_padding=1, side="right"),
+    ),
+    "mask": (lambda c: not c.attention_mask, "any", Case(attention_mask=False)),
+    "implicit": (
+        lambda c: c.entry == "forward-implicit",
+        "any",
+        Case(entry="forward-implicit"),
+    ),
+    "generate": (lambda c: c.entry == "generate", "any", Case(entry="generate", decode=1)),
+    "embeds": (
+        lambda c: c.entry == "generate-embeds",
+        "any",
+        Case(entry="generate-embeds", decode=1),
+    ),
+    "cache": (lambda c: c.cache == "static", "any", Case(cache="static")),
+    "room": (lambda c: c.cache_room >= 3, "any", Case(cache="static", cache_room=3)),
+    "chunks": (
+        lambda c: bool(c.chunks) and _in_pieces(c),
+        "any",
+        Case(rows=(TEXTS[2],), chunks=(1,)),
+    ),
+    "two chunks": (
+        lambda c: len(c.chunks) >= 2 and _in_pieces(c),
+        "any",
+        Case(rows=(TEXTS[3],), chunks=(1, 1)),
+    ),
+    "decode": (
+        lambda c: c.decode >= 2 and _in_pieces(c),
+        "any",
+        Case(rows=(TEXTS[3],), decode=2),
+    ),
+    "offset": (lambda c: c.offset >= 509, "any", Case(offset=509)),
+    "far offset": (lambda c: c.offset >= 70_001, "any", Case(offset=70_001)),
+    "gap": (
+        lambda c: c.gap >= 3 and 0 < c.gap_at < _columns(c),
+        "any",
+        Case(rows=(TEXTS[2],), gap=3, gap_at=1),
+    ),
+    "gap_at": (
+        lambda c: 2 <= c.gap_at < _columns(c),
+        "any",
+        Case(rows=(TEXTS[3],), gap=1, gap_at=2),
+    ),
+    "history": (lambda c: bool(c.history), "any", Case(history=(Call(TEXTS[1]),))),
+    "history entry": (
+        lambda c: any(call.entry == "generate" for call in c.history),
+        "any",
+        Case(history=(Call(TEXTS[1], "generate"),)),
+    ),
+    "gain": (lambda c: c.gain == 3.0, "any", Case(gain=3.0)),
+    "seed": (lambda c: c.seed >= 2, "any", Case(seed=2)),
+    "cache kind": (
+        lambda c: bool(c.chunks or c.decode) and _in_pieces(c),
+        "cache_agreement",
+        Case(rows=(TEXTS[2],), decode=1),
+    ),
+    "padding kind": (lambda c: c.extra_padding >= 1, "padding_invariance", Case(extra_padding=1)),
+    "batch kind": (lambda c: len(c.rows) >= 2, "batch_invariance", Case(rows=(TEXTS[1], TEXTS[1]))),
+    "causality kind": (
+        lambda c: max(_texts(c), default=0) >= 2,
+        "causality",
+        Case(rows=(TEXTS[2],)),
+    ),
+    "state kind": (
+        lambda c: bool(c.history),
+        "state_independence",
+        Case(history=(Call(TEXTS[1]),)),
+    ),
+}
+
+
+# What these need is a number of columns, and one image, some padding or some text are all ways to
+# get them. No change of one choice leads from the one to the other: simplification has to.
+TRADES = {"side", "chunks", "two chunks", "decode", "gap", "gap_at"}
+
+
+@pytest.mark.parametrize("start", SEEDS)
+@pytest.mark.parametrize("axis", AXES)
+def test_hypothesis_shrinks_to_the_axis_alone(axis, start):
+    condition, kind, least = AXES[axis]
+    found = find(
+        cases(QWEN2_VL, kind),
+        condition,
+        settings=explicit(3000, shrink=True),
+        random=random.Random(start),
+    )
+    if axis in TRADES:
+        found, _ = _simplified(found, condition)
+    assert found == least
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_simplification_alone_ends_at_the_axis_from_anywhere(axis, drawn):
+    condition, kind, least = AXES[axis]
+    failing = [case for case in drawn[kind] if condition(case)][:20]
+    assert failing
+    for case in failing:
+        found, attempts = _simplified(case, condition)
+        assert found == least
+        # Each attempt costs a run of the model.
+        assert attempts < 400
+
+
+def _one_row(image):
+    across, down = estimated_grid(QWEN2_VL, image)
+    return down == 1 and across > 1
+
+
+@pytest.mark.parametrize("start", SEEDS)
+def test_a_failure_of_one_row_grids_keeps_its_image_and_nothing_else(start):
+    """A condition from both sides: neither a large nor the smallest image fulfils it."""
+    found = find(
+        cases(QWEN2_VL),
+        lambda case: any(_one_row(image) for image in _images(case)),
+        settings=explicit(3000, shrink=True),
+        random=random.Random(start),
+    )
+    (image,) = _images(found)
+    assert _one_row(image)
+    assert found == _with_image(image.width, image.height)
+
+
+def test_invalid_cases_shrink_to_the_smallest_flaw():
+    settings = explicit(2000, shrink=True)
+    draw = cases(QWEN2_VL, "clean_rejection")
+    at_least = Text(1)
+    assert find(draw, lambda _: True, settings=settings) == Case(rows=((Image(0, 0), at_least),))
+    for n in (1, -1, 3):
+        found = find(draw, lambda case, n=n: case.extra_placeholders == n, settings=settings)
+        found, _ = _simplified(found, lambda case, n=n: case.extra_placeholders == n)
+        assert found == _with_image(1, 1, extra_placeholders=n)
+
+
+def test_a_case_in_which_everything_matters_stays_as_it_is():
+    case = Case(
+        rows=((Image(150, 29), Text(3)), (Text(7),)),
+        chunks=(4,),
+        decode=2,
+        cache="static",
+        offset=9,
+        history=(Call((Text(2),), "generate"),),
+        seed=2,
+    )
+    assert _simplified(case, lambda other: other == case)[0] == case
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    kinds = {kind for _, kind, _ in AXES.values()}
+    return {
+        kind: single_draws(cases(QWEN2_VL, kind), 400 if kind == "any" else 30) for kind in kinds
+    }
+
+
+def _simplified(case, condition):
+    """Take the first simplification that still fails, again and again: (case, attempts)."""
+    attempts = 0
+    smaller = True
+    seen = set()
+    while smaller:
+        smaller = False
+        for other in simpler(case, QWEN2_VL):
+            attempts += other not in seen
+            seen.add(other)
+            if condition(other):
+                case, smaller = other, True
+                break
+    return case, attempts

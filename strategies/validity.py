@@ -1,0 +1,114 @@
+"""Which cases are well-formed, and which of those a target has to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from strategies.case import Case, Entry, Row, Text, images_of
+from strategies.geometry import Geometry, accepts_size
+
+
+def is_generate(entry: Entry) -> bool:
+    """Tell whether the entry point is one of ``generate``'s."""
+    return entry in ("generate", "generate-embeds")
+
+
+def may_be_padded(rows: tuple[Row, ...], extra_padding: int) -> bool:
+    """Tell whether any row may need padding.
+
+    Rows certainly need none if they hold as many text tokens and the same images as each other;
+    of other rows it is not known without the processor.
+
+    Args:
+        rows: the prompts of the batch.
+        extra_padding: columns beyond what the longest row needs.
+    """
+    return extra_padding > 0 or len({_content(row) for row in rows}) > 1
+
+
+def problems(case: Case) -> tuple[str, ...]:
+    """Return what makes a case ill-formed, in words; empty if it is well-formed.
+
+    An ill-formed case asks for something that has no meaning, or for one thing in two ways. A
+    well-formed case can still be one that the target has to refuse: see :func:`refusals`.
+
+    Args:
+        case: the case to look at.
+    """
+    return tuple(_problems(case))
+
+
+def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
+    """Return why a target has to refuse a well-formed case, in words; empty if it must run it.
+
+    Args:
+        case: the case to look at.
+        geometry: the target's sizes and limits.
+    """
+    rows = (*case.rows, *(call.row for call in case.history))
+    images = [image for row in rows for image in images_of(row)]
+    reasons = [
+        f"image {image.width}x{image.height} is not a size that the processor accepts"
+        for image in images
+        if not accepts_size(geometry, image)
+    ]
+    if images and not geometry.images:
+        reasons.append("the target takes no images")
+    if case.extra_placeholders:
+        reasons.append(f"{case.extra_placeholders:+d} image placeholders do not fit the features")
+    return tuple(reasons)
+
+
+def _problems(case: Case) -> Iterator[str]:
+    yield from _problems_of_rows(case)
+    yield from _problems_of_feeding(case)
+    if is_generate(case.entry):
+        if case.side != "left":
+            yield f"{case.entry} needs side left"
+        if case.decode < 1:
+            yield f"{case.entry} needs decode of 1 or more"
+        if case.chunks:
+            yield f"{case.entry} takes no chunks"
+    if case.entry != "forward" and (case.offset or case.gap):
+        yield f"{case.entry} takes no offset and no gap: it sees no explicit positions"
+    if case.gap_at and not case.gap:
+        yield "gap_at without gap"
+
+
+def _problems_of_rows(case: Case) -> Iterator[str]:
+    if not case.rows:
+        yield "no row"
+    calls = [("rows", case.entry, row) for row in case.rows]
+    calls += [("history", call.entry, call.row) for call in case.history]
+    for where, entry, row in calls:
+        images = images_of(row)
+        if not images and not _text(row):
+            yield f"{where}: a row without a token"
+        if images and entry == "generate-embeds":
+            yield f"{where}: generate-embeds takes no images"
+    images_in_batch = sum(len(images_of(row)) for row in case.rows)
+    if case.extra_placeholders and not images_in_batch:
+        yield "extra_placeholders without an image"
+
+
+def _problems_of_feeding(case: Case) -> Iterator[str]:
+    padded = may_be_padded(case.rows, case.extra_padding)
+    if padded and not case.attention_mask:
+        yield "a padded batch always has an attention mask"
+    if case.cache_room and case.cache != "static":
+        yield "cache_room without a static cache"
+    if (
+        case.entry == "forward-implicit"
+        and case.side == "right"
+        and padded
+        and (case.chunks or case.decode)
+    ):
+        yield "a right-padded batch is not fed on with positions left to the model"
+
+
+def _text(row: Row) -> int:
+    return sum(s.tokens for s in row if isinstance(s, Text))
+
+
+def _content(row: Row) -> tuple[int, tuple[tuple[int, int], ...]]:
+    return _text(row), tuple(sorted((i.width, i.height) for i in images_of(row)))
