@@ -21,6 +21,7 @@ from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, to_json
 
 UNLIMITED = 10_000_000
+DRAWS_PER_CASE = 20
 REMEMBERED = 10_000
 
 
@@ -29,7 +30,7 @@ class Plan:
     """What a campaign may spend.
 
     Attributes:
-        cases: cases to generate, 0 where time decides.
+        cases: different cases to check, 0 where time decides.
         until: ``time.monotonic()`` at which generation stops, None for never.
         seed: draws the cases.
     """
@@ -83,6 +84,10 @@ class Look:
     tally: Tally
     memory: dict[str, Outcome] = field(default_factory=dict)
 
+    def knows(self, case: Case) -> bool:
+        """Tell whether the case was checked before."""
+        return to_json(case) in self.memory
+
     def __call__(self, case: Case) -> Outcome:
         """Return the outcome of a case, from memory where it was checked before."""
         text = to_json(case)
@@ -99,7 +104,7 @@ def search(
     plan: Plan,
     look: Look,
     pursue: Callable[[Case, Outcome], None],
-    wanted: Callable[[Signature], bool],
+    wanted: Callable[[Case, Signature], bool],
     progress: Callable[[Kind], None],
 ) -> None:
     """Generate cases and check them, until the plan is spent.
@@ -118,7 +123,7 @@ def search(
     # night draw the same cases.
     @seed(plan.seed)
     @settings(
-        max_examples=plan.cases or UNLIMITED,
+        max_examples=plan.cases * DRAWS_PER_CASE or UNLIMITED,
         phases=(Phase.generate,),
         database=None,
         deadline=None,
@@ -134,6 +139,11 @@ def search(
     def one(case: Case) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
             raise _Stop
+        if plan.cases and tally.generated >= plan.cases:
+            raise _Stop
+        if look.knows(case):
+            # Many choices of Hypothesis's are one case of ours: only different cases count.
+            return
         try:
             outcome = look(case)
             tally.counts[outcome.verdict] += 1
@@ -142,7 +152,7 @@ def search(
                 tally.broken[outcome.message] += 1
             if outcome.failed and outcome.signature is not None:
                 tally.seen[outcome.signature] += 1
-                if wanted(outcome.signature):
+                if wanted(case, outcome.signature):
                     pursue(case, outcome)
         except Exception as error:
             tally.fatal = error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from fuzz import campaign, ledger, regression
 from fuzz.campaign import Look, Plan, Tally
@@ -29,8 +29,13 @@ from fuzz.minimize import Minimized, minimize
 from fuzz.target import Target
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case
+from strategies.cases import KINDS
+from strategies.cases import Kind as CaseKind
 from strategies.cases import cases as draw_cases
 from strategies.geometry import Geometry, geometry_from_plain
+
+PROPERTY_KINDS: Final[Mapping[str, CaseKind]] = {kind: kind for kind in KINDS if kind in CLAIMS}
+"""Which kind of case each property gets: the strategies name their kinds as we name properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,36 +196,25 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
     waiting: dict[Signature, Case] = {}
     began = time.monotonic()
 
-    def wanted(signature: Signature) -> bool:
-        if signature in session.findings:
-            return False
-        entry = ledger.known(
-            session.entries,
-            session.target.family,
-            signature,
-            session.ready.versions["transformers"],
+    def wanted(case: Case, signature: Signature) -> bool:
+        return signature not in session.findings and not _expected(
+            session, property_id, case, signature
         )
-        if entry is None:
-            return True
-        if entry.id not in session.known:
-            session.known[entry.id] = entry
-            session.listener(KnownSeen(property_id, entry))
-        return False
 
     def pursue(case: Case, outcome: Outcome) -> None:
         # What else fails while one failure is made smaller waits for its turn here.
-        _pursue(session, property_id, look, case, outcome, waiting, wanted)
+        _pursue(session, property_id, look, case, outcome, waiting)
         while waiting:
             signature, other = waiting.popitem()
-            if wanted(signature):
-                _pursue(session, property_id, look, other, look(other), waiting, wanted)
+            if wanted(other, signature):
+                _pursue(session, property_id, look, other, look(other), waiting)
 
     def progress(verdict: Kind) -> None:
         session.listener(Progress(property_id, tally.generated, planned, verdict))
 
     try:
         campaign.search(
-            draw_cases(session.geometry, _kind(property_id)),
+            draw_cases(session.geometry, PROPERTY_KINDS[property_id]),
             Plan(planned, until, campaign.seed_of(options.seed, property_id)),
             look,
             pursue,
@@ -242,8 +236,14 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
     return tally
 
 
-def _kind(property_id: str) -> Any:  # noqa: ANN401 - strategies names its kinds as we name properties
-    return property_id
+def _expected(session: Session, property_id: str, case: Case, signature: Signature) -> bool:
+    """Tell whether the ledger expects this failure; the first time, say so."""
+    release = session.ready.versions["transformers"]
+    entry = ledger.known(session.entries, session.target.family, signature, case, release)
+    if entry is not None and entry.id not in session.known:
+        session.known[entry.id] = entry
+        session.listener(KnownSeen(property_id, entry))
+    return entry is not None
 
 
 def _pursue(
@@ -253,7 +253,6 @@ def _pursue(
     case: Case,
     outcome: Outcome,
     waiting: dict[Signature, Case],
-    wanted: Callable[[Signature], bool],
 ) -> None:
     signature = outcome.signature
     if signature is None:
@@ -265,10 +264,13 @@ def _pursue(
 
     def fails(candidate: Case) -> bool:
         got = look(candidate)
-        if got.failed and got.signature is not None and got.signature != signature:
-            if wanted(got.signature):
-                waiting.setdefault(got.signature, candidate)
+        if not got.failed or got.signature is None:
             return False
+        # What the ledger expects is not a smaller form of something new.
+        if _expected(session, property_id, candidate, got.signature):
+            return False
+        if got.signature != signature and got.signature not in session.findings:
+            waiting.setdefault(got.signature, candidate)
         return got.signature == signature
 
     def may_go_on(attempts: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from packaging.version import Version
 from fuzz.errors import UsageProblem
 from fuzz.files import read_json
 from fuzz.verdict import Signature
+from strategies.case import Case
 
 FORMAT_VERSION: Final = 1
 NAME: Final = "ledger.json"
@@ -33,6 +35,8 @@ class Entry:
         first_seen: ISO 8601 date.
         last_seen: ISO 8601 date.
         expires: ISO 8601 date from which it counts as new again, "" for never.
+        when: fields of a case and the values they must have, so that the entry does not cover
+            what fails alike for another reason; empty for any case.
     """
 
     id: str
@@ -44,6 +48,7 @@ class Entry:
     first_seen: str
     last_seen: str
     expires: str = ""
+    when: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(folder: Path) -> tuple[Entry, ...]:
@@ -68,11 +73,13 @@ def shipped() -> tuple[Entry, ...]:
 
 
 def known(
-    entries: tuple[Entry, ...], family: str, signature: Signature, release: str
+    entries: tuple[Entry, ...], family: str, signature: Signature, case: Case, release: str
 ) -> Entry | None:
-    """Return the entry that expects this failure on this transformers release, if any."""
+    """Return the entry that expects this failure of this case on this release, if any."""
     for entry in entries:
         if entry.family != family or signature not in entry.signatures:
+            continue
+        if any(getattr(case, name) != value for name, value in entry.when.items()):
             continue
         if entry.expires and date.fromisoformat(entry.expires) <= date.today():
             continue
@@ -90,6 +97,9 @@ def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
             }
         )
         SpecifierSet(entry.affects)
+        unknown = set(entry.when) - {f.name for f in fields(Case)}
+        if unknown:
+            raise ValueError(f"'when' names no field of a case: {', '.join(sorted(unknown))}")
         if entry.expires:
             date.fromisoformat(entry.expires)
     except InvalidSpecifier as error:

@@ -85,12 +85,12 @@ def judge(
         return Replayed(saved.path, "ERROR", outcome.message)
     entry = None
     if outcome.signature is not None and outcome.failed:
-        entry = ledger.known(entries, saved.target.family, outcome.signature, release)
+        entry = ledger.known(entries, saved.target.family, outcome.signature, saved.case, release)
         if entry is not None:
             return Replayed(saved.path, "KNOWN", f"{entry.id}: {entry.reason}")
         other = "" if outcome.signature == saved.signature else "in another way: "
         return Replayed(saved.path, "FAILED", f"{other}{outcome.message}")
-    expected = ledger.known(entries, saved.target.family, saved.signature, release)
+    expected = ledger.known(entries, saved.target.family, saved.signature, saved.case, release)
     if expected is not None:
         return Replayed(
             saved.path,

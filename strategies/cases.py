@@ -43,6 +43,7 @@ class Demands:
         history: fewest earlier calls.
         fed_in_pieces: whether the sequence has to reach the cache in two pieces or more.
         forward_only: whether ``generate`` is of no use.
+        stateful: whether calls that read what earlier ones left are of more use than others.
     """
 
     valid: bool = True
@@ -52,6 +53,7 @@ class Demands:
     history: int = 0
     fed_in_pieces: bool = False
     forward_only: bool = False
+    stateful: bool = False
 
 
 KINDS: Final[Mapping[Kind, Demands]] = {
@@ -64,7 +66,7 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "padding_invariance": Demands(extra_padding=1),
     "batch_invariance": Demands(rows=2),
     "causality": Demands(tokens=2, forward_only=True),
-    "state_independence": Demands(history=1),
+    "state_independence": Demands(history=1, stateful=True),
 }
 
 MAX_TOKENS: Final = 160
@@ -104,6 +106,13 @@ class _Prompt:
 _FORWARD: Final[tuple[Entry, ...]] = ("forward",) * 3 + ("forward-implicit",) * 3
 _WITH_IMAGES: Final[tuple[Entry, ...]] = (*_FORWARD, "generate", "generate")
 _ALL: Final[tuple[Entry, ...]] = (*_WITH_IMAGES, "generate-embeds")
+# Explicit positions are the one entry that reads no state.
+_STATEFUL: Final[tuple[Entry, ...]] = (
+    "forward",
+    *("forward-implicit",) * 5,
+    *("generate",) * 3,
+    "generate-embeds",
+)
 _HISTORY: Final[tuple[Entry, ...]] = (
     *("forward-implicit",) * 3,
     "forward",
@@ -115,6 +124,7 @@ _HISTORY: Final[tuple[Entry, ...]] = (
 _FORWARD_ENTRIES: Final = st.sampled_from(_FORWARD)
 _IMAGE_ENTRIES: Final = st.sampled_from(_WITH_IMAGES)
 _ALL_ENTRIES: Final = st.sampled_from(_ALL)
+_STATEFUL_ENTRIES: Final = st.sampled_from(_STATEFUL)
 _HISTORY_ENTRIES: Final = st.sampled_from(_HISTORY)
 _GAINS: Final = st.sampled_from(GAINS)
 _SEEDS: Final = st.integers(0, _MAX_SEED)
@@ -163,7 +173,8 @@ def cases(geometry: Geometry, kind: Kind = "any") -> st.SearchStrategy[Case]:
 def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     # Every choice is made whether it is of use or not, and what is of no use is put back to its
     # default: the shrinker can then change one choice without shifting all that follow.
-    entry = draw(_FORWARD_ENTRIES if demands.forward_only else _ALL_ENTRIES)
+    entries = _STATEFUL_ENTRIES if demands.stateful else _ALL_ENTRIES
+    entry = draw(_FORWARD_ENTRIES if demands.forward_only else entries)
     least = demands.extra_padding
     padding = draw(weighted(least, _MAX_PADDING, (least,), (least,), (least,), (1,)))
     gain = draw(_GAINS)
@@ -172,7 +183,9 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     room = draw(_ROOMS)
     side = draw(_SIDES)
     mask = not draw(_BOOLEANS)
-    prompt = _Prompt(text_only=entry == "generate-embeds")
+    # What an image left behind shows most in a prompt that has none to replace it.
+    plain = demands.stateful and draw(_BOOLEANS)
+    prompt = _Prompt(text_only=plain or entry == "generate-embeds")
     rows = draw(_batches(geometry, demands, prompt))
     columns = max(estimated_tokens(geometry, row) for row in rows) + padding
     padded = may_be_padded(rows, padding)

@@ -26,6 +26,8 @@ class Geometry:
         max_aspect: longest side over shortest side up to which the processor accepts.
         max_positions: ``max_position_embeddings`` of the text model, in tokens.
         sliding_window: tokens that sliding attention sees, 0 if there is none.
+        min_side: pixels that each side of an image needs at least (up to 4.49 the processor asked
+            for one merged cell, later for nothing).
         frame_tokens: placeholder-free tokens an image adds around its cells (start, end).
     """
 
@@ -40,6 +42,7 @@ class Geometry:
     max_positions: int
     sliding_window: int
     frame_tokens: int
+    min_side: int = 1
 
     @property
     def cell(self) -> int:
@@ -90,7 +93,7 @@ def estimated_cells(geometry: Geometry, image: Image) -> int:
 def accepts_size(geometry: Geometry, image: Image) -> bool:
     """Tell whether the processor has to accept an image of this size (any area is fine)."""
     short, long = sorted((image.width, image.height))
-    return short >= 1 and long <= geometry.max_aspect * short
+    return short >= max(1, geometry.min_side) and long <= geometry.max_aspect * short
 
 
 def estimated_tokens(geometry: Geometry, row: Row) -> int:

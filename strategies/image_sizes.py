@@ -33,7 +33,10 @@ def image_sizes(geometry: Geometry) -> st.SearchStrategy[Image]:
     Args:
         geometry: the target's sizes and limits.
     """
-    return _accepted(geometry)
+    least = geometry.min_side
+    if least <= 1:
+        return _accepted(geometry)
+    return _accepted(geometry).map(lambda i: Image(max(i.width, least), max(i.height, least)))
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,14 @@ _HISTORY_ENTRIES: Final = tuple(sorted(ENTRIES, key=lambda e: (e != Call(()).ent
 
 _TEXT_FOR_IMAGE: Final = (1, 2, 3, 4, 8, 16)
 
+_SMALL_ROWS: Final[tuple[Row, ...]] = (
+    (Text(1),),
+    (Text(2),),
+    (Image(1, 1),),
+    (Image(1, 1), Text(1)),
+    (Image(1, 1), Text(2)),
+)
+
 
 def simpler(case: Case, geometry: Geometry | None = None) -> Iterator[Case]:
     """Yield every one-step simplification of a case that is worth trying, most drastic first.
@@ -92,6 +100,7 @@ def size_of(case: Case) -> Size:
 
 def _candidates(case: Case) -> Iterator[Case]:
     yield DEFAULT
+    yield from _jumps(case)
     if case.history:
         yield replace(case, history=())
     yield from (replace(case, history=_without(case.history, i)) for i in _places(case.history))
@@ -100,18 +109,41 @@ def _candidates(case: Case) -> Iterator[Case]:
     padding = max(1, case.extra_padding)
     yield from (replace(case, rows=(row,), extra_padding=padding) for row in case.rows)
     yield from (replace(case, rows=_without(case.rows, i)) for i in _places(case.rows))
-    yield from _with_other_rows(case, _shorter_rows)
+    for i in range(len(case.rows) - 1):
+        # Images or tokens that have to be two may also be in one row.
+        joined = case.rows[i] + case.rows[i + 1]
+        yield replace(case, rows=(*case.rows[:i], joined, *case.rows[i + 2 :]))
+    # Before the segments: a row may have to be long only because of where it is cut.
     yield from _with_defaults(case)
-    yield from _with_other_history(case)
-    yield from _with_other_rows(case, _rows_of_smaller_parts)
     yield from _with_other_feeding(case)
     yield from _with_other_numbers(case)
+    yield from _with_other_rows(case, _shorter_rows)
+    yield from _with_other_history(case)
+    yield from _with_other_rows(case, _rows_of_smaller_parts)
+
+
+def _jumps(case: Case) -> Iterator[Case]:
+    """Go to the smallest batches at once: most failures need no more, however large they began.
+
+    Lengths of rows and of chunks are tied to each other (a chunk as long as its sequence splits
+    nothing), so both are made small in one step.
+    """
+    for row in _SMALL_ROWS:
+        for rows in ((row,), (row, (Text(1),))):
+            if len(rows) > len(case.rows):
+                continue
+            yield replace(case, rows=rows, chunks=case.chunks[:1] and (1,))
+            if case.chunks:
+                yield replace(case, rows=rows, chunks=(), decode=1)
 
 
 def _with_defaults(case: Case) -> Iterator[Case]:
     """Put whole axes back to their default."""
     least = 1 if is_generate(case.entry) else 0
     yield replace(case, chunks=(), decode=least)
+    if case.chunks:
+        # A last token by itself is a simpler split than one in the middle.
+        yield replace(case, chunks=(), decode=1)
     # To be fed in pieces, a sequence needs no more than its last token to come alone.
     yield replace(case, chunks=(), decode=1)
     yield replace(case, chunks=())
@@ -129,7 +161,7 @@ def _with_defaults(case: Case) -> Iterator[Case]:
     # Padding may matter only by making the batch wider.
     for i, row in enumerate(case.rows):
         wider = (*row, Text(case.extra_padding))
-        if isinstance(row[-1], Text):
+        if row and isinstance(row[-1], Text):
             wider = (*row[:-1], Text(row[-1].tokens + case.extra_padding))
         yield replace(case, rows=(*case.rows[:i], wider, *case.rows[i + 1 :]), extra_padding=0)
     yield replace(case, side=DEFAULT.side)
@@ -221,12 +253,17 @@ def _smaller_segments(segment: Segment) -> Iterator[Segment]:
 
 
 def _below(n: int, least: int) -> Iterator[int]:
-    """Yield ``least`` and then numbers that come closer and closer to ``n``, up to ``n - 1``.
+    """Yield numbers from ``least`` on, further and further apart, and then closer and closer to n.
 
-    Steps that halve: a limit at 100,000 is reached in tens of steps, not in thousands.
+    Far apart first, for a limit is mostly near the least number, and every step that succeeds
+    means trying all the other axes again; halving steps last, so that a limit at 100,000 is
+    reached in tens of steps and not in thousands.
     """
-    if n > least:
-        yield least
+    step = 1
+    yield least
+    while least + 2 * step < n:
+        yield least + step
+        step *= 4
     step = (n - least) // 2
     while step > 0:
         yield n - step

@@ -14,6 +14,7 @@ def geometry_of(subject: Subject) -> Geometry:
     text = release.text_config(subject.config)
     vision = subject.config.vision_config
     processor = subject.processor
+    min_side = _smallest_side(subject, vision.patch_size * vision.spatial_merge_size)
     size = getattr(processor, "size", None) or {}
     sliding = text.sliding_window if getattr(text, "use_sliding_window", False) else None
     return Geometry(
@@ -24,24 +25,39 @@ def geometry_of(subject: Subject) -> Geometry:
         window=int(getattr(vision, "window_size", 0) or 0),
         min_pixels=int(getattr(processor, "min_pixels", None) or size["shortest_edge"]),
         max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]),
-        max_aspect=_largest_aspect(subject),
+        max_aspect=_largest_aspect(subject, max(2, min_side)),
         max_positions=int(text.max_position_embeddings),
         sliding_window=int(sliding or 0),
         frame_tokens=subject.family.frame_tokens,
+        min_side=min_side,
     )
 
 
-def _largest_aspect(subject: Subject, limit: int = 1024) -> int:
+def _accepts(subject: Subject, width: int, height: int) -> bool:
+    try:
+        subject.processor(images=[draw_pixels(Image(width, height), 0)], return_tensors="pt")
+    except ValueError:
+        return False
+    return True
+
+
+def _smallest_side(subject: Subject, cell: int) -> int:
+    """Find the smallest square that the processor accepts, in pixels, up to one merged cell.
+
+    One pixel is not asked for: 4.57.6 to 5.2.0 take a single row of pixels for a channel axis,
+    which is a defect to be found and not a limit to be respected.
+    """
+    side = next((n for n in range(2, cell) if _accepts(subject, n, n)), cell)
+    return 1 if side == 2 else side
+
+
+def _largest_aspect(subject: Subject, height: int, limit: int = 1024) -> int:
     """Find the largest aspect ratio that the processor accepts, by bisection over widths."""
-    # Two pixels high: one row of pixels is taken for a channel axis by 4.57.6 to 5.2.0.
-    height = 2
-    low, high = 1, limit * height
+    low, high = 1, limit
     while low < high:
         middle = (low + high + 1) // 2
-        try:
-            subject.processor(images=[draw_pixels(Image(middle, height), 0)], return_tensors="pt")
-        except ValueError:
-            high = middle - 1
-        else:
+        if _accepts(subject, middle * height, height):
             low = middle
-    return low // height
+        else:
+            high = middle - 1
+    return low

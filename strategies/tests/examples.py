@@ -53,7 +53,7 @@ def explicit(examples: int, *, shrink: bool = False) -> settings:
     )
 
 
-def draws(strategy: SearchStrategy[T], count: int = 3000, start: int = 0) -> list[T]:
+def draws(strategy: SearchStrategy[T], count: int = 2000, start: int = 0) -> list[T]:
     """Return what Hypothesis draws from a strategy under a seed.
 
     Ten at a time: on its own, a small strategy would be enumerated without repeats, which says

@@ -98,9 +98,16 @@ def test_bad_data_is_refused_in_a_short_line_that_names_the_field(text, named):
 
 def test_no_field_is_read_unchecked():
     """Whatever a field holds, reading the case either works or names that field."""
-    for name in (*json.loads(to_json(DEFAULT)), *Case.__dataclass_fields__):
-        for value in (None, -1, 0.5, "x", [], {}, [[]], [{}]):
-            try:
-                from_json(json.dumps({"rows": [[{"text": 1}]], name: value}))
-            except CaseError as error:
-                assert str(error).startswith(name)
+    wrong: list[object] = [None, -1, 0.5, "x", [], {}, [[]], [{}]]
+    for name in Case.__dataclass_fields__:
+        for value in wrong:
+            complaint = _complaint(json.dumps({"rows": [[{"text": 1}]], name: value}))
+            assert complaint.startswith(name) or complaint == ""
+
+
+def _complaint(text):
+    try:
+        from_json(text)
+    except CaseError as error:
+        return str(error)
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -13,9 +14,9 @@ from strategies.tests.examples import QWEN2_VL, UNCAPPED, draws, explicit, share
 
 @pytest.mark.parametrize(("minimum", "cap"), [(0, 72), (1, 72), (1, 1), (0, 3), (5, 300)])
 def test_lengths_stay_within_their_bounds_and_reach_both(minimum, cap):
-    drawn = draws(prompt_lengths(QWEN2_VL, minimum=minimum, cap=cap))
+    drawn = draws(prompt_lengths(QWEN2_VL, minimum=minimum, cap=cap), 1000)
     assert min(drawn) == minimum
-    assert 0.9 * cap <= max(drawn) <= cap
+    assert 0.8 * cap <= max(drawn) <= cap
 
 
 def test_powers_of_two_and_their_neighbours_are_drawn_often():
@@ -46,6 +47,7 @@ def test_lengths_shrink_to_the_minimum(minimum):
         prompt_lengths(QWEN2_VL, minimum=minimum),
         lambda _: True,
         settings=explicit(50, shrink=True),
+        random=random.Random(0),
     )
     assert found == minimum
 

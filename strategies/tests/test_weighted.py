@@ -37,7 +37,7 @@ def test_large_favourites_in_a_wide_range_are_drawn_often():
 
 def test_draws_from_a_wide_range_are_not_only_favourites():
     drawn = draws(weighted(1, 4000, (28,)))
-    assert len(set(drawn)) > 100
+    assert len(set(drawn)) > 50
     assert sum(n > 1000 for n in drawn) > 10
 
 

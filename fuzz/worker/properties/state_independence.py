@@ -6,7 +6,7 @@ from fuzz.worker import calls
 from fuzz.worker.compare import require_close
 from fuzz.worker.exact import tolerance
 from fuzz.worker.subject import Subject, model_of
-from strategies.case import Case
+from strategies.case import Case, has_images
 
 
 def check(subject: Subject, case: Case) -> None:
@@ -20,6 +20,8 @@ def check(subject: Subject, case: Case) -> None:
     used = model_of(subject, gain=case.gain)
     calls.run_history(subject, used, case)
     after = calls.run(subject, used, case, batch)
-    leg = f"after earlier calls = on a fresh model, {case.entry}"
+    # Images bring their own positions along; text relies on what it finds.
+    content = "with images" if has_images(case) else "text only"
+    leg = f"after earlier calls = on a fresh model, {case.entry}, {content}"
     for row, (a, b) in enumerate(calls.comparable(after, fresh)):
         require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {row}")

@@ -6,12 +6,13 @@ Both ways are held to it: Hypothesis's shrinker on the choices, and simplificati
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import find
 
 from strategies.case import Call, Case, Image, Text, images_of
-from strategies.cases import cases
+from strategies.cases import Kind, cases
 from strategies.geometry import estimated_grid, estimated_tokens
 from strategies.simpler import simpler
 from strategies.tests.examples import QWEN2_VL, explicit, single_draws
@@ -43,7 +44,7 @@ def _with_image(width, height, **others):
 
 
 # Axis: what fails, the kind of the cases, and the least case that fails.
-AXES = {
+AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
     "nothing": (lambda _: True, "any", Case()),
     "rows": (lambda c: len(c.rows) >= 2, "any", Case(rows=(TEXTS[1], TEXTS[1]))),
     "three rows": (lambda c: len(c.rows) >= 3, "any", Case(rows=(TEXTS[1],) * 3)),
@@ -131,13 +132,16 @@ AXES = {
 }
 
 
+# Rarely drawn: too slow to wait for here, and the nearer offset shows the same.
+RARE = {"far offset"}
 # What these need is a number of columns, and one image, some padding or some text are all ways to
 # get them. No change of one choice leads from the one to the other: simplification has to.
 TRADES = {"side", "chunks", "two chunks", "decode", "gap", "gap_at"}
 
 
-@pytest.mark.parametrize("start", SEEDS)
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize(
+    ("axis", "start"), [(axis, n % 7) for n, axis in enumerate(AXES) if axis not in RARE]
+)
 def test_hypothesis_shrinks_to_the_axis_alone(axis, start):
     condition, kind, least = AXES[axis]
     found = find(
@@ -160,7 +164,7 @@ def test_simplification_alone_ends_at_the_axis_from_anywhere(axis, drawn):
         found, attempts = _simplified(case, condition)
         assert found == least
         # Each attempt costs a run of the model.
-        assert attempts < 400
+        assert attempts < 200
 
 
 def _one_row(image):
@@ -182,15 +186,20 @@ def test_a_failure_of_one_row_grids_keeps_its_image_and_nothing_else(start):
     assert found == _with_image(image.width, image.height)
 
 
-def test_invalid_cases_shrink_to_the_smallest_flaw():
-    settings = explicit(2000, shrink=True)
+def test_invalid_cases_shrink_to_an_empty_image_beside_the_default_row():
     draw = cases(QWEN2_VL, "clean_rejection")
-    at_least = Text(1)
-    assert find(draw, lambda _: True, settings=settings) == Case(rows=((Image(0, 0), at_least),))
-    for n in (1, -1, 3):
-        found = find(draw, lambda case, n=n: case.extra_placeholders == n, settings=settings)
-        found, _ = _simplified(found, lambda case, n=n: case.extra_placeholders == n)
-        assert found == _with_image(1, 1, extra_placeholders=n)
+    found = find(draw, lambda _: True, settings=explicit(500, shrink=True), random=random.Random(1))
+    assert found == Case(rows=((Image(0, 0), Text(1)),))
+
+
+@pytest.mark.parametrize("count", [1, -1, 3])
+def test_a_wrong_number_of_placeholders_shrinks_to_the_smallest_image(count):
+    def fails(case):
+        return case.extra_placeholders == count
+
+    draw = cases(QWEN2_VL, "clean_rejection")
+    found = find(draw, fails, settings=explicit(2000, shrink=True), random=random.Random(1))
+    assert _simplified(found, fails)[0] == _with_image(1, 1, extra_placeholders=count)
 
 
 def test_a_case_in_which_everything_matters_stays_as_it_is():
@@ -210,7 +219,7 @@ def test_a_case_in_which_everything_matters_stays_as_it_is():
 def drawn():
     kinds = {kind for _, kind, _ in AXES.values()}
     return {
-        kind: single_draws(cases(QWEN2_VL, kind), 400 if kind == "any" else 30) for kind in kinds
+        kind: single_draws(cases(QWEN2_VL, kind), 250 if kind == "any" else 30) for kind in kinds
     }
 
 
