@@ -47,7 +47,7 @@ class Tally:
     Attributes:
         counts: generated cases by verdict.
         executed: checks run, those of minimization included.
-        seen: how often each failure was met, generated cases only.
+        known: generated cases whose failure the ledger expects.
         broken: messages of cases that could not be judged.
         interrupted: whether Ctrl-C ended it.
         fatal: why no case can be judged any more, "" while they can.
@@ -55,7 +55,7 @@ class Tally:
 
     counts: Counter[Kind] = field(default_factory=Counter)
     executed: int = 0
-    seen: Counter[Signature] = field(default_factory=Counter)
+    known: int = 0
     broken: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
     fatal: Exception | None = None
@@ -151,7 +151,6 @@ def search(
             if outcome.verdict == "broken":
                 tally.broken[outcome.message] += 1
             if outcome.failed and outcome.signature is not None:
-                tally.seen[outcome.signature] += 1
                 if wanted(case, outcome.signature):
                     pursue(case, outcome)
         except Exception as error:

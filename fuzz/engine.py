@@ -197,9 +197,10 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
     began = time.monotonic()
 
     def wanted(case: Case, signature: Signature) -> bool:
-        return signature not in session.findings and not _expected(
-            session, property_id, case, signature
-        )
+        if _expected(session, property_id, case, signature):
+            tally.known += 1
+            return False
+        return signature not in session.findings
 
     def pursue(case: Case, outcome: Outcome) -> None:
         # What else fails while one failure is made smaller waits for its turn here.
@@ -228,6 +229,7 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
             PropertyDone(
                 property_id,
                 dict(tally.counts),
+                tally.known,
                 tally.executed,
                 time.monotonic() - began,
                 tuple(tally.broken),

@@ -95,6 +95,7 @@ class PropertyDone:
     Attributes:
         property: its id.
         counts: generated cases by verdict.
+        known: how many of the failures the ledger expects.
         executed: checks run in all, minimization included.
         seconds: wall clock.
         broken: messages of cases that could not be judged, each once.
@@ -102,6 +103,7 @@ class PropertyDone:
 
     property: str
     counts: Mapping[Kind, int]
+    known: int
     executed: int
     seconds: float
     broken: tuple[str, ...] = field(default=())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fuzz.claims import CLAIMS
 from fuzz.engine import Report
+from fuzz.events import PropertyDone
 from fuzz.finding import Finding
 from fuzz.target import Target
 from fuzz.verdict import Kind
@@ -70,13 +71,14 @@ def summary_lines(report: Report, target: Target, seed: int, seconds: float) -> 
     return lines
 
 
-def tally_line(property_id: str, counts: Mapping[Kind, int], executed: int, seconds: float) -> str:
+def tally_line(done: PropertyDone) -> str:
     """Say in one line what the cases of a property gave."""
-    cases = sum(counts.values())
-    rate = executed / seconds if seconds else 0.0
+    cases = sum(done.counts.values())
+    rate = done.executed / done.seconds if done.seconds else 0.0
+    known = f", {done.known} of them known" if done.known else ""
     return (
-        f"{property_id:<20} {cases:>5} cases  {_verdicts(counts)}  "
-        f"({executed} checks, {rate:.0f}/s)"
+        f"{done.property:<20} {cases:>5} cases  {_verdicts(done.counts)}{known}  "
+        f"({done.executed} checks, {rate:.0f}/s)"
     )
 
 

@@ -84,7 +84,7 @@ class Terminal:
             where = f" ({event.entry.url})" if event.entry.url else ""
             self.line(f"known {event.entry.id}: {event.entry.reason}{where}")
         elif isinstance(event, PropertyDone):
-            self.line(tally_line(event.property, event.counts, event.executed, event.seconds))
+            self.line(tally_line(event))
         elif isinstance(event, Notice):
             self.line(event.text)
 

@@ -27,9 +27,12 @@ class _Widen(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.Tensor.float:
             return args[0].double()
-        if any(a is torch.float32 for a in args):
-            args = tuple(torch.float64 if a is torch.float32 else a for a in args)
-        if kwargs.get("dtype") is torch.float32:
+        # A loop and not any(): this runs for every torch call of every case.
+        for a in args:
+            if a is torch.float32:
+                args = tuple(torch.float64 if x is torch.float32 else x for x in args)
+                break
+        if kwargs and kwargs.get("dtype") is torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return func(*args, **kwargs)
 
