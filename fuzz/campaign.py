@@ -33,11 +33,13 @@ class Plan:
         cases: different cases to check, 0 where time decides.
         until: ``time.monotonic()`` at which generation stops, None for never.
         seed: draws the cases.
+        enough: asked before each case; True ends generation.
     """
 
     cases: int
     until: float | None
     seed: int
+    enough: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)
@@ -139,7 +141,7 @@ def search(
     def one(case: Case) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
             raise _Stop
-        if plan.cases and tally.generated >= plan.cases:
+        if (plan.cases and tally.generated >= plan.cases) or plan.enough():
             raise _Stop
         if look.knows(case):
             # Many choices of Hypothesis's are one case of ours: only different cases count.
@@ -150,9 +152,9 @@ def search(
             progress(outcome.verdict)
             if outcome.verdict == "broken":
                 tally.broken[outcome.message] += 1
-            if outcome.failed and outcome.signature is not None:
-                if wanted(case, outcome.signature):
-                    pursue(case, outcome)
+            signature = outcome.signature
+            if outcome.failed and signature is not None and wanted(case, signature):
+                pursue(case, outcome)
         except Exception as error:
             tally.fatal = error
             raise _Stop from error

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "replay":
             return commands.replay(arguments)
         if arguments.command == "bench":
-            return commands.bench_isolation(arguments)
+            return commands.bench(arguments)
         return commands.list_names()
     except UsageProblem as problem:
         print_error(str(problem))
@@ -116,10 +116,11 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        help="measure what isolation costs",
-        description="Measure on this machine what isolation costs.",
+        help="measure what ropefuzz costs and finds",
+        description="Measure on this machine what isolation costs, or how soon planted defects "
+        "are found.",
     )
-    bench.add_argument("what", choices=["isolation"])
+    bench.add_argument("what", choices=["isolation", "plants"])
     bench.add_argument("--rounds", type=_count, default=5, help="default: %(default)s")
     return parser
 

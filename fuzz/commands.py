@@ -98,11 +98,12 @@ def list_names() -> int:
     return 0
 
 
-def bench_isolation(arguments: argparse.Namespace) -> int:
-    """``ropefuzz bench isolation``."""
-    from fuzz.bench import isolation
+def bench(arguments: argparse.Namespace) -> int:
+    """``ropefuzz bench``."""
+    from fuzz.bench import isolation, plants
 
-    return isolation.main(arguments.rounds)
+    measure = {"isolation": isolation.main, "plants": plants.main}[arguments.what]
+    return measure(arguments.rounds)
 
 
 def _say_left_behind(terminal: Terminal) -> None:

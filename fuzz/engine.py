@@ -51,6 +51,7 @@ class Options:
         confirm: fresh processes each finding is confirmed in.
         shrink_attempts: cases that may be tried to make one finding smaller.
         shrink_seconds: wall clock for the same.
+        enough: new findings after which a property is left, 0 for never.
     """
 
     properties: tuple[str, ...] = tuple(CLAIMS)
@@ -61,6 +62,7 @@ class Options:
     confirm: int = 3
     shrink_attempts: int = 1000
     shrink_seconds: float = 60.0
+    enough: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
     look = Look(lambda case: session.supervisor.check(property_id, case), tally)
     waiting: dict[Signature, Case] = {}
     began = time.monotonic()
+    before = len(session.findings)
 
     def wanted(case: Case, signature: Signature) -> bool:
         if _expected(session, property_id, case, signature):
@@ -210,13 +213,16 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
             if wanted(other, signature):
                 _pursue(session, property_id, look, other, look(other), waiting)
 
+    def enough() -> bool:
+        return 0 < options.enough <= len(session.findings) - before
+
     def progress(verdict: Kind) -> None:
         session.listener(Progress(property_id, tally.generated, planned, verdict))
 
     try:
         campaign.search(
             draw_cases(session.geometry, PROPERTY_KINDS[property_id]),
-            Plan(planned, until, campaign.seed_of(options.seed, property_id)),
+            Plan(planned, until, campaign.seed_of(options.seed, property_id), enough),
             look,
             pursue,
             wanted,

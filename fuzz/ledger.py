@@ -29,7 +29,8 @@ class Entry:
         family: model family it was seen in.
         signatures: every form it shows in (a wrong shape dies where it is first used, which
             depends on the attention implementation).
-        reason: what is wrong, and why we believe it is upstream's.
+        reason: what is wrong, in one sentence.
+        evidence: why we believe it is upstream's and not our misuse.
         url: upstream's report, "" while there is none.
         affects: transformers releases that have it, as a PEP 440 specifier.
         first_seen: ISO 8601 date.
@@ -43,6 +44,7 @@ class Entry:
     family: str
     signatures: tuple[Signature, ...]
     reason: str
+    evidence: str
     url: str
     affects: str
     first_seen: str

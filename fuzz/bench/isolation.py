@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz import engine
+from fuzz.bench.spread import spread
 from fuzz.events import Event, Found
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.target import Target, target_to_plain
@@ -120,9 +120,9 @@ def _throughput(supervisor: Supervisor, target: Target, cases: Sequence[Case], r
             plain.append(len(batch) / b)
             ratios.append(b / a)
         send.close()
-    print(f"{PROPERTY}, cases/s isolated    {_spread(isolated, '{:.1f}')}")
-    print(f"{PROPERTY}, cases/s in-process  {_spread(plain, '{:.1f}')}")
-    print(f"isolated / in-process                {_spread(ratios, '{:.3f}')}")
+    print(f"{PROPERTY}, cases/s isolated    {spread(isolated, '{:.1f}')}")
+    print(f"{PROPERTY}, cases/s in-process  {spread(plain, '{:.1f}')}")
+    print(f"isolated / in-process                {spread(ratios, '{:.3f}')}")
 
 
 def _start_up(supervisor: Supervisor, rounds: int) -> None:
@@ -130,10 +130,10 @@ def _start_up(supervisor: Supervisor, rounds: int) -> None:
     for _ in range(rounds):
         cold.append(_cold_start())
         forked.append(supervisor.fork_seconds())
-    print(f"ready worker by fork, s              {_spread(forked, '{:.3f}')}")
-    print(f"ready worker, cold interpreter, s    {_spread(cold, '{:.2f}')}")
+    print(f"ready worker by fork, s              {spread(forked, '{:.3f}')}")
+    print(f"ready worker, cold interpreter, s    {spread(cold, '{:.2f}')}")
     times = [c / f for c, f in zip(cold, forked, strict=True)]
-    print(f"cold / fork                          {_spread(times, '{:.0f}')}")
+    print(f"cold / fork                          {spread(times, '{:.0f}')}")
 
 
 def _cold_start() -> float:
@@ -181,19 +181,12 @@ def _shrinking(folder: Path, rounds: int) -> None:
         attempts += [
             float(f.finding.attempts) for f in found if f.finding.signature.verdict == "crash"
         ]
-    print(f"60 cases with a killing defect, s    {_spread(seconds, '{:.1f}')}")
-    print(f"  attempts to minimize it            {_spread(attempts, '{:.0f}')}")
-    print(f"  forks                              {_spread(forks, '{:.0f}')}")
+    print(f"60 cases with a killing defect, s    {spread(seconds, '{:.1f}')}")
+    print(f"  attempts to minimize it            {spread(attempts, '{:.0f}')}")
+    print(f"  forks                              {spread(forks, '{:.0f}')}")
 
 
 def _timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    if not values:
-        return "nothing measured"
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{form.format(middle)} [{form.format(low)}, {form.format(high)}]"

@@ -6,18 +6,19 @@ from collections import deque
 
 
 class Deadline:
-    """A deadline that follows the cases: long at first, then a multiple of the slowest lately.
+    """A deadline that follows the cases: generous at first, then a multiple of the slowest lately.
 
     It holds no clock; the caller says how long things took.
 
     Attributes:
         floor: seconds it never goes below, so that a slow moment of the machine is no hang.
-        ceiling: seconds it never goes above, and where it starts.
+        ceiling: seconds it never goes above.
         factor: how many times the longest normal time is still not a hang.
-        warm_up: cases seen before it leaves the ceiling.
+        warm_up: cases seen before it follows them.
+        start: seconds until then; a hang in the first case must not cost the ceiling.
     """
 
-    __slots__ = ("_lately", "ceiling", "factor", "floor", "warm_up")
+    __slots__ = ("_lately", "ceiling", "factor", "floor", "start", "warm_up")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Deadline:
         ceiling: float = 60.0,
         factor: float = 20.0,
         warm_up: int = 5,
+        start: float = 15.0,
         window: int = 200,
     ) -> None:
         """Set the bounds.
@@ -34,6 +36,7 @@ class Deadline:
             ceiling: see the attribute.
             factor: see the attribute.
             warm_up: see the attribute.
+            start: see the attribute.
             window: how many of the latest cases count.
 
         Raises:
@@ -48,6 +51,7 @@ class Deadline:
         self.ceiling = ceiling
         self.factor = factor
         self.warm_up = warm_up
+        self.start = start
         self._lately: deque[float] = deque(maxlen=window)
 
     def note(self, seconds: float) -> None:
@@ -57,7 +61,7 @@ class Deadline:
     def seconds(self) -> float:
         """Return the deadline for the next case."""
         if len(self._lately) < self.warm_up:
-            return self.ceiling
+            return min(max(self.start, self.floor), self.ceiling)
         return min(max(self.factor * max(self._lately), self.floor), self.ceiling)
 
     def patient(self) -> float:
@@ -66,4 +70,4 @@ class Deadline:
         Longer than usual, so that a hang is not the machine's slow moment, but not the ceiling: a
         hang that is confirmed several times must not cost minutes.
         """
-        return min(max(3.0 * self.seconds(), 3.0 * self.floor), self.ceiling)
+        return min(max(1.5 * self.seconds(), 3.0 * self.floor), self.ceiling)

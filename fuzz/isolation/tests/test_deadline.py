@@ -14,8 +14,9 @@ def _after(*seconds: float, **options: float) -> float:
     return deadline.seconds()
 
 
-def test_it_stays_at_the_ceiling_until_enough_cases_were_seen() -> None:
-    assert _after(0.1, 0.1) == 60.0
+def test_it_is_generous_until_enough_cases_were_seen() -> None:
+    assert _after(0.1, 0.1) == 15.0
+    assert _after(0.1, 0.1, ceiling=10.0) == 10.0
 
 
 def test_it_is_a_multiple_of_the_longest_time() -> None:
@@ -48,10 +49,10 @@ def test_a_window_smaller_than_the_warm_up_is_refused() -> None:
 
 def test_a_verdict_gets_more_patience_but_never_more_than_the_ceiling() -> None:
     deadline = Deadline(floor=1.0, ceiling=60.0, factor=20.0, warm_up=1)
-    assert deadline.patient() == 60.0
+    assert deadline.patient() == 22.5
     deadline.note(0.01)
     assert deadline.patient() == 3.0
     deadline.note(0.5)
-    assert deadline.patient() == 30.0
-    deadline.note(2.0)
+    assert deadline.patient() == 15.0
+    deadline.note(3.0)
     assert deadline.patient() == 60.0
