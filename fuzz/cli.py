@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    # One folder for everything that is not a finding; read when Hypothesis is imported.
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".ropefuzz/hypothesis")
     from fuzz import commands
     from fuzz.isolation.errors import SetupProblem
     from fuzz.terminal import print_error

@@ -56,7 +56,7 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
         raise UsageProblem(f"{error.filename or options.save_to}: {error.strerror}") from None
     finally:
         terminal.close()
-    for line in summary_lines(report, target, options.seed, time.monotonic() - began):
+    for line in summary_lines(report, target, options, time.monotonic() - began):
         terminal.line(line)
     return report.exit_code
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fuzz.claims import CLAIMS
-from fuzz.engine import Report
+from fuzz.engine import Options, Report
 from fuzz.events import PropertyDone
 from fuzz.finding import Finding
 from fuzz.target import Target
@@ -46,7 +46,7 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     return lines
 
 
-def summary_lines(report: Report, target: Target, seed: int, seconds: float) -> list[str]:
+def summary_lines(report: Report, target: Target, options: Options, seconds: float) -> list[str]:
     """Summarize a run: what was found, what was met, what could not be judged."""
     total: Counter[Kind] = Counter()
     for counts in report.counts.values():
@@ -64,11 +64,25 @@ def summary_lines(report: Report, target: Target, seed: int, seconds: float) -> 
         lines.append(f"stopped: {report.fatal}")
     if report.interrupted:
         lines.append("stopped by Ctrl-C; what was found until then is kept")
-    plants = "".join(f" --plant {p}" for p in target.plants)
-    lines.append(
-        f"the same cases again: ropefuzz run --family {target.family} --seed {seed}{plants}"
-    )
+    lines.append(f"the same cases again: {_command(target, options)}")
     return lines
+
+
+def _command(target: Target, options: Options) -> str:
+    """Return the command line of a run, its seed included; what is at its default is left out."""
+    default = Target()
+    words = ["ropefuzz", "run", "--family", target.family, "--seed", str(options.seed)]
+    for name in ("model", "attn", "dtype", "device"):
+        if getattr(target, name) != getattr(default, name):
+            words += [f"--{name}", getattr(target, name)]
+    if options.properties != tuple(CLAIMS):
+        words += [word for p in options.properties for word in ("--property", p)]
+    if options.seconds:
+        words += ["--time", f"{options.seconds:g}s"]
+    elif options.cases != Options().cases:
+        words += ["--cases", str(options.cases)]
+    words += [word for plant in target.plants for word in ("--plant", plant)]
+    return shlex.join(words)
 
 
 def tally_line(done: PropertyDone) -> str:
