@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from fuzz.errors import UsageProblem, choose
 from fuzz.families import FAMILIES
@@ -60,8 +60,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 3
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's own, but a mistake gets one line and not the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ropefuzz",
         description="Fuzz the rotary, attention and KV-cache code of multimodal models in "
         "the installed transformers.",

@@ -61,3 +61,13 @@ def tolerance(dtype: str) -> float:
     1e-4 found.
     """
     return 1e-9 if dtype == "exact" else 1e-4
+
+
+def angle_noise(dtype: str, position: float) -> float:
+    """Return how far the cosine of an angle at a position may be off by rounding alone.
+
+    The angle is a product that reaches ``position`` radians; it is off by half a unit in its last
+    place, and so is the frequency it is made of.
+    """
+    eps = torch.finfo(torch.float64 if dtype == "exact" else torch.float32).eps
+    return 2.0 * eps * position
