@@ -100,6 +100,8 @@ def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
         )
         SpecifierSet(entry.affects)
         unknown = set(entry.when) - {f.name for f in fields(Case)}
+        if any(isinstance(value, (list, dict)) for value in entry.when.values()):
+            raise ValueError("'when' compares single values, not lists or objects")
         if unknown:
             raise ValueError(f"'when' names no field of a case: {', '.join(sorted(unknown))}")
         if entry.expires:

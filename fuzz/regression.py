@@ -13,6 +13,7 @@ from fuzz.errors import UsageProblem
 from fuzz.families import FAMILIES
 from fuzz.files import read_json, write_json
 from fuzz.finding import Finding
+from fuzz.plants import PLANTS
 from fuzz.target import ATTENTION, DTYPES, Target, target_from_plain
 from fuzz.verdict import Signature
 from strategies.case import Case, CaseError, from_plain, to_plain
@@ -115,7 +116,7 @@ def load(path: Path) -> Regression:
             attn=_one_of(data["attn"], ATTENTION),
             dtype=_one_of(data["dtype"], DTYPES),
             device=str(data["device"]),
-            plants=tuple(data.get("plants", ())),
+            plants=_plants(data.get("plants", [])),
         )
         return Regression(
             path=path,
@@ -159,6 +160,12 @@ def _to_plain(finding: Finding) -> dict[str, Any]:
     if target.model:
         data["model"] = target.model
     return data
+
+
+def _plants(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"plants: expected a list of names, got {value!r}")
+    return tuple(_one_of(name, PLANTS) for name in value)
 
 
 def _one_of(value: object, known: Any) -> str:  # noqa: ANN401 - any collection of names

@@ -58,7 +58,7 @@ def summary_lines(report: Report, target: Target, options: Options, seconds: flo
         f"new findings {new}, flaky {status['flaky']}, known {len(report.known)}",
     ]
     if report.broken:
-        lines.append(f"could not judge {total['broken']} cases; our own fault, please report:")
+        lines.append(f"cases that could not be judged: {total['broken']}; please report them:")
         lines += [f"  {m}" for m in report.broken[:5]]
     if report.fatal:
         lines.append(f"stopped: {report.fatal}")

@@ -1,0 +1,133 @@
+"""What a person reads, word for word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fuzz.engine import Options, Report
+from fuzz.events import PropertyDone
+from fuzz.report import finding_lines, summary_lines, tally_line
+from fuzz.target import Target
+from fuzz.tests.builders import FIRST, finding
+from fuzz.verdict import Signature
+
+PATH = Path("saves/x.json")
+CLAIM = (
+    "  claim               a valid case runs: no exception, no dead process, only finite numbers"
+)
+LARGE = "2 rows, right-padded; row 1: 12 text tokens, image 200x90; row 2: 3 text tokens; seed 2"
+
+
+def test_a_confirmed_finding():
+    assert finding_lines(finding(), PATH, "") == [
+        "FINDING no_crash (error): index 0 passed a table of 0 rows",
+        CLAIM,
+        "  smallest case       one text token, no image",
+        f"  first seen with     {LARGE}",
+        "  minimized in        17 attempts",
+        "  confirmed           3 of 3 fresh processes",
+        "  saved               saves/x.json",
+        "  see it again        ropefuzz replay saves/x.json",
+    ]
+
+
+def test_a_flaky_finding_whose_minimization_was_cut_short():
+    assert finding_lines(finding(failed=1, complete=False), PATH, "") == [
+        "FLAKY no_crash (error): index 0 passed a table of 0 rows",
+        CLAIM,
+        "  smallest case       one text token, no image",
+        f"  first seen with     {LARGE}",
+        "  minimized in        17 attempts, stopped before nothing simpler was left to try",
+        "  confirmed           1 of 3 fresh processes",
+        "  saved               saves/x.json",
+        "  see it again        ropefuzz replay saves/x.json",
+    ]
+
+
+def test_an_unconfirmed_finding_that_could_not_be_saved():
+    lines = finding_lines(finding(runs=0, failed=0), None, "could not be saved: full")
+    assert lines[0] == "FINDING (unconfirmed) no_crash (error): index 0 passed a table of 0 rows"
+    assert lines[-2:] == [
+        "  confirmed           no: the run was stopped before",
+        "  not saved           could not be saved: full",
+    ]
+
+
+def test_a_crash_met_by_another_check_with_a_plant():
+    crash = finding(
+        property="causality",
+        signature=Signature("no_crash", "crash", "SIGABRT"),
+        message="the process died by SIGABRT",
+        details="first\n\n  assert i < n  \n" + "more\n" * 20,
+        target=Target(plants=("abort",)),
+        case=FIRST,
+    )
+    assert finding_lines(crash, PATH, "saved before") == [
+        "FINDING no_crash (crash): the process died by SIGABRT",
+        "  met while checking  causality: a later token never moves an earlier logit",
+        CLAIM,
+        f"  smallest case       {LARGE}",
+        "  confirmed           3 of 3 fresh processes",
+        "  | first",
+        "  |   assert i < n",
+        *["  | more"] * 6,
+        "  saved               saves/x.json (saved before)",
+        "  see it again        ropefuzz replay saves/x.json --plant abort",
+    ]
+
+
+def test_a_path_with_a_space_can_be_pasted():
+    lines = finding_lines(finding(), Path("my saves/x.json"), "")
+    assert lines[-1] == "  see it again        ropefuzz replay 'my saves/x.json'"
+
+
+def test_the_line_of_a_property():
+    done = PropertyDone("no_crash", {"error": 2, "pass": 38}, 1, 60, 2.0)
+    assert tally_line(done) == (
+        "no_crash                40 cases  38 pass, 2 error, 1 of them known  (60 checks, 30/s)"
+    )
+
+
+def test_the_line_of_a_property_that_had_no_time():
+    assert tally_line(PropertyDone("causality", {}, 0, 0, 0.0)) == (
+        "causality                0 cases  none  (0 checks, 0/s)"
+    )
+
+
+def test_the_summary_of_a_clean_run():
+    report = Report((), (), {"no_crash": {"pass": 3}, "causality": {"pass": 2}}, (), False, "")
+    lines = summary_lines(report, Target(), Options(seed=7), 12.4)
+    assert lines[:-1] == ["5 cases in 12 s: 5 pass", "new findings 0, flaky 0, known 0"]
+    assert lines[-1].startswith("the same cases again: ropefuzz run --family qwen2_vl --seed 7")
+
+
+def test_the_summary_of_a_run_in_which_everything_happened():
+    report = Report(
+        findings=(finding(), finding(failed=0), finding(runs=0)),
+        known=("a",),
+        counts={"no_crash": {"pass": 3, "broken": 1}, "causality": {"pass": 2, "fail": 1}},
+        broken=("b1",),
+        interrupted=True,
+        fatal="no worker",
+    )
+    lines = summary_lines(report, Target(plants=("abort",)), Options(seed=7), 12.4)
+    assert lines[:-1] == [
+        "7 cases in 12 s: 5 pass, 1 fail, 1 broken",
+        "new findings 2, flaky 1, known 1",
+        "cases that could not be judged: 1; please report them:",
+        "  b1",
+        "stopped: no worker",
+        "stopped by Ctrl-C; what was found until then is kept",
+    ]
+    assert "--plant abort" in lines[-1]
+    assert "--seed 7" in lines[-1]
+
+
+def test_the_same_cases_again_repeats_what_was_not_at_its_default():
+    report = Report((), (), {}, (), False, "")
+    options = Options(properties=("no_crash", "causality"), cases=20, seed=7)
+    target = Target(model="/my model", attn="eager", plants=("abort",))
+    assert summary_lines(report, target, options, 1.0)[-1] == (
+        "the same cases again: ropefuzz run --family qwen2_vl --seed 7 --model '/my model' "
+        "--attn eager --property no_crash --property causality --cases 20 --plant abort"
+    )
