@@ -183,9 +183,12 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     room = draw(_ROOMS)
     side = draw(_SIDES)
     mask = not draw(_BOOLEANS)
-    # What earlier calls left is read where one prompt is continued without a mask: half of the
-    # cases are of that form, half of those without an image of their own to replace it.
+    # What earlier calls left is read where one prompt is continued without a mask and without
+    # positions: half of the cases are of that form, half of those without an image of their own
+    # to replace it.
     single, plain = demands.stateful and draw(_BOOLEANS), demands.stateful and draw(_BOOLEANS)
+    if single:
+        entry = "forward-implicit"
     prompt = _Prompt(text_only=plain or entry == "generate-embeds")
     rows = draw(_batches(geometry, demands, prompt))
     if single:

@@ -49,9 +49,9 @@ def _one(plant: Plant, rounds: int, folder: Path) -> int:
             began = time.monotonic()
             tally = engine.fuzz_property(again, plant.killer)
             seconds.append(time.monotonic() - began)
-            for finding in again.findings.values():
+            if again.findings:
                 cases.append(float(tally.generated))
-                smallest.add(describe(finding.case))
+            smallest |= {describe(f.case) for f in again.findings.values()}
     share = f"{len(cases)} of {rounds}"
     print(
         f"{plant.name:<24} {plant.killer:<22} found {share:<8} "
