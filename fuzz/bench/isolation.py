@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz import engine
 from fuzz.bench.spread import spread
-from fuzz.events import Event, Found
+from fuzz.events import Event, Found, Shrinking
+from fuzz.finding import Finding
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.target import Target, target_to_plain
 from strategies.case import Case, to_json
@@ -158,32 +159,31 @@ def _memory(supervisor: Supervisor) -> None:
 
 
 def _shrinking(folder: Path, rounds: int) -> None:
-    """Time from the first failure to the saved file, for a defect that kills the process."""
+    """Time a defect that kills the process, from its first failure to the saved file."""
     seconds, attempts, forks = [], [], []
     target = Target(plants=("abort",))
     for i in range(rounds):
-        found: list[Found] = []
+        times: list[float] = []
+        found: list[Finding] = []
 
-        def hear(event: Event, found: list[Found] = found) -> None:
+        def hear(event: Event, times: list[float] = times, found: list[Finding] = found) -> None:
+            if isinstance(event, Shrinking | Found):
+                times.append(time.perf_counter())
             if isinstance(event, Found):
-                found.append(event)
+                found.append(event.finding)
 
         with Supervisor(target) as supervisor:
-            options = engine.Options(
-                properties=("no_crash",), cases=60, seed=i, save_to=folder / str(i), confirm=3
-            )
+            options = engine.Options(cases=60, seed=i, save_to=folder / str(i), enough=1)
             session = engine.open_session(supervisor, target, options, hear)
             before = supervisor.forks
-            began = time.perf_counter()
             engine.fuzz_property(session, "no_crash")
-            seconds.append(time.perf_counter() - began)
             forks.append(float(supervisor.forks - before))
-        attempts += [
-            float(f.finding.attempts) for f in found if f.finding.signature.verdict == "crash"
-        ]
-    print(f"60 cases with a killing defect, s    {spread(seconds, '{:.1f}')}")
-    print(f"  attempts to minimize it            {spread(attempts, '{:.0f}')}")
-    print(f"  forks                              {spread(forks, '{:.0f}')}")
+        if found:
+            seconds.append(times[-1] - times[0])
+            attempts.append(float(found[0].attempts))
+    print(f"a killing failure made minimal, s    {spread(seconds, '{:.1f}')}")
+    print(f"  attempts                           {spread(attempts, '{:.0f}')}")
+    print(f"  forks, confirmation included       {spread(forks, '{:.0f}')}")
 
 
 def _timed(work: Callable[[], object]) -> float:
