@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from math import isqrt
 from typing import Any, Final, TypeAlias
 
@@ -222,6 +223,9 @@ def _shorter_rows(row: Row) -> Iterator[Row]:
     yield (Text(1),)
     yield from ((segment,) for segment in row if len(row) > 1)
     yield from (_without(row, i) for i in _places(row))
+    for i, (left, right) in enumerate(pairwise(row)):
+        if isinstance(left, Text) and isinstance(right, Text):
+            yield (*row[:i], Text(left.tokens + right.tokens), *row[i + 2 :])
     # An image may matter only by how many tokens it is.
     for i, segment in enumerate(row):
         if isinstance(segment, Image):

@@ -140,3 +140,9 @@ def test_a_case_without_any_segment_can_be_simplified():
 def test_there_are_few_enough_steps_to_try_them_all(steps):
     """Each one costs a run of the model."""
     assert max(len(found) for _, found in steps) < 600
+
+
+def test_adjacent_texts_become_one():
+    """A split between two runs of text says nothing unless it matters."""
+    case = Case(rows=((Text(1), Text(2)),))
+    assert Case(rows=((Text(3),),)) in list(simpler(case))
