@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -33,25 +35,12 @@ def check(subject: Subject, case: Case) -> None:
     _check_turns(subject, seen)
     _check_vision_turns(subject, batch, seen)
     if case.entry == "forward" and case.offset:
-        near = Case(
-            rows=case.rows,
-            side=case.side,
-            extra_padding=case.extra_padding,
-            attention_mask=case.attention_mask,
-            gain=case.gain,
-            seed=case.seed,
+        near = replace(case, offset=0, gap=0, gap_at=0)
+        far = replace(near, offset=case.offset)
+        at_zero, far_out = (
+            calls.run(subject, model_of(subject, gain=case.gain), c, batch, split=False)
+            for c in (near, far)
         )
-        far = Case(
-            rows=case.rows,
-            side=case.side,
-            extra_padding=case.extra_padding,
-            attention_mask=case.attention_mask,
-            gain=case.gain,
-            seed=case.seed,
-            offset=case.offset,
-        )
-        at_zero = calls.run(subject, model_of(subject, gain=case.gain), near, batch)
-        far_out = calls.run(subject, model_of(subject, gain=case.gain), far, batch)
         for row, (a, b) in enumerate(zip(far_out.logits, at_zero.logits, strict=True)):
             # Two layers of attention carry the angles' noise on and sharpen it.
             noise = angle_noise(subject.target.dtype, case.offset)
