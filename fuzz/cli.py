@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # One folder for everything that is not a finding; read when Hypothesis is imported.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".ropefuzz/hypothesis")
+    # A runner that gives up sends SIGTERM; what was found is kept then as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from fuzz import commands
     from fuzz.isolation.errors import SetupProblem
     from fuzz.terminal import print_error

@@ -53,7 +53,8 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
             terminal.open()
             report = engine.run(supervisor, target, options, terminal)
     except OSError as error:
-        raise UsageProblem(f"{error.filename or options.save_to}: {error.strerror}") from None
+        where = error.filename or options.save_to
+        raise UsageProblem(f"{where}: cannot be made or written: {error.strerror}") from None
     finally:
         terminal.close()
     for line in summary_lines(report, target, options, time.monotonic() - began):

@@ -13,11 +13,11 @@ from packaging.version import Version
 
 from fuzz.errors import UsageProblem
 from fuzz.files import read_json
+from fuzz.regression import LEDGER
 from fuzz.verdict import Signature
 from strategies.case import Case
 
 FORMAT_VERSION: Final = 1
-NAME: Final = "ledger.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def load(folder: Path) -> tuple[Entry, ...]:
     Raises:
         UsageProblem: the ledger cannot be used; the message names the file and what is wrong.
     """
-    path = folder / NAME
+    path = folder / LEDGER
     if not path.exists():
         return ()
     data = read_json(path, "a ledger", FORMAT_VERSION)

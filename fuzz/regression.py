@@ -21,6 +21,7 @@ from strategies.simpler import size_of
 from strategies.words import describe
 
 FORMAT_VERSION: Final = 1
+LEDGER: Final = "ledger.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,13 @@ def load(path: Path) -> Regression:
 
 
 def regressions_in(folder: Path) -> list[Path]:
-    """Return the regression files below a folder, sorted; the ledger is not one of them."""
-    return sorted(p for p in folder.glob("*/*.json") if not p.name.startswith("."))
+    """Return the regression files below a folder, sorted: no ledger, nothing flaky."""
+    return sorted(
+        p
+        for p in folder.rglob("*.json")
+        if p.name != LEDGER
+        and not any(part == "flaky" or part.startswith(".") for part in p.relative_to(folder).parts)
+    )
 
 
 def _to_plain(finding: Finding) -> dict[str, Any]:

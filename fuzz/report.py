@@ -63,7 +63,7 @@ def summary_lines(report: Report, target: Target, options: Options, seconds: flo
     if report.fatal:
         lines.append(f"stopped: {report.fatal}")
     if report.interrupted:
-        lines.append("stopped by Ctrl-C; what was found until then is kept")
+        lines.append("stopped by Ctrl-C or SIGTERM; what was found until then is kept")
     lines.append(f"the same cases again: {_command(target, options)}")
     return lines
 

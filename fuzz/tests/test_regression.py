@@ -105,6 +105,11 @@ def test_the_ledger_and_hidden_files_are_not_replayed(saved: Path, tmp_path: Pat
     assert regressions_in(tmp_path) == [saved]
 
 
+def test_a_folder_at_any_depth_gives_its_files(saved: Path, tmp_path: Path):
+    assert regressions_in(tmp_path) == [saved]
+    assert regressions_in(saved.parent) == [saved]
+
+
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path):
     assert problem_of(tmp_path / "x.json") == "no such file"
 

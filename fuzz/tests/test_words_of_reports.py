@@ -117,7 +117,7 @@ def test_the_summary_of_a_run_in_which_everything_happened():
         "cases that could not be judged: 1; please report them:",
         "  b1",
         "stopped: no worker",
-        "stopped by Ctrl-C; what was found until then is kept",
+        "stopped by Ctrl-C or SIGTERM; what was found until then is kept",
     ]
     assert "--plant abort" in lines[-1]
     assert "--seed 7" in lines[-1]
