@@ -138,7 +138,7 @@ def test_a_file_in_place_of_the_save_folder_is_one_line(tmp_path: Path):
     (tmp_path / "saves").write_text("in the way")
     done = ropefuzz(tmp_path, "run", "--cases", "1", "--save-to", "saves")
     assert done.returncode == 2
-    assert done.stderr == "ropefuzz: saves: File exists\n"
+    assert done.stderr == "ropefuzz: saves: cannot be made or written: File exists\n"
 
 
 def test_a_model_directory_without_a_config_is_one_line(tmp_path: Path):
