@@ -8,6 +8,7 @@ failure to another.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zlib
 from collections import Counter
@@ -50,6 +51,7 @@ class Tally:
         counts: generated cases by verdict.
         executed: checks run, those of minimization included.
         known: generated cases whose failure the ledger expects.
+        again: cases whose failure is reported already, here or elsewhere.
         broken: messages of cases that could not be judged.
         interrupted: whether Ctrl-C ended it.
         fatal: why no case can be judged any more, "" while they can.
@@ -58,6 +60,7 @@ class Tally:
     counts: Counter[Kind] = field(default_factory=Counter)
     executed: int = 0
     known: int = 0
+    again: Counter[Signature] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
     fatal: Exception | None = None
@@ -108,6 +111,7 @@ def search(
     pursue: Callable[[Case, Outcome], None],
     wanted: Callable[[Case, Signature], bool],
     progress: Callable[[Kind], None],
+    after_case: Callable[[bool], None] = lambda _: None,
 ) -> None:
     """Generate cases and check them, until the plan is spent.
 
@@ -118,6 +122,7 @@ def search(
         pursue: called for each failure with a wanted signature.
         wanted: whether a failure is new; asked again after each pursuit.
         progress: told of every generated case.
+        after_case: called once a case is done with, with False, and at the end, with True.
     """
     tally = look.tally
 
@@ -149,22 +154,26 @@ def search(
         try:
             outcome = look(case)
             tally.counts[outcome.verdict] += 1
-            progress(outcome.verdict)
             if outcome.verdict == "broken":
                 tally.broken[outcome.message] += 1
             signature = outcome.signature
             if outcome.failed and signature is not None and wanted(case, signature):
                 pursue(case, outcome)
+            after_case(False)
+            progress(outcome.verdict)
         except Exception as error:
             tally.fatal = error
             raise _Stop from error
 
     try:
-        one()
-    except _Stop:
-        pass
+        with contextlib.suppress(_Stop):
+            one()
+        if tally.fatal is None:
+            after_case(True)
     except KeyboardInterrupt:
         tally.interrupted = True
+    except Exception as error:
+        tally.fatal = error
 
 
 def seed_of(seed_of_run: int, name: str) -> int:

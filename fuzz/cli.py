@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from fuzz.errors import UsageProblem, choose
+from fuzz import interrupts
+from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.families import FAMILIES
-from fuzz.plants import PLANTS
+from fuzz.isolation.deadline import Deadline
+from fuzz.isolation.errors import SetupProblem
+from fuzz.plants import PLANT_NAMES
 from fuzz.target import ATTENTION, DTYPES, Target
+
+_DAY: Final = 86_400.0
 
 EPILOG: Final = """\
 exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
@@ -25,42 +29,60 @@ exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
 """
 
 
+BENCH: Final = """\
+Measure on this machine:
+  faults     that every fault is survived and told, as a table
+  guards     what the guards cost on a forward
+  isolation  what isolation costs
+  plants     how soon planted defects are found
+  shrinking  a failure that kills its process made small, by forks and by --fresh-process
+  soak       cases with faults injected at random for a given time: what was detected, what leaked
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    with interrupts.handled():
+        try:
+            return _run(_parser().parse_args(argv))
+        except UsageProblem as problem:
+            print_error(str(problem))
+            return 2
+        except SetupProblem as problem:
+            print_error(problem.message)
+            if problem.kind == "usage":
+                return 2
+            print(problem.details, file=sys.stderr)
+            return 3
+        except KeyboardInterrupt:
+            print_error("stopped by Ctrl-C")
+            return 3
+        except BrokenPipeError:
+            # Whoever read our output has gone; nothing more can be said to them.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 3
+        except OSError as error:
+            print_error(f"cannot go on: {error}")
+            return 3
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageProblem(f"the current folder cannot be used: {error.strerror}") from None
     # One folder for everything that is not a finding; read when Hypothesis is imported.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".ropefuzz/hypothesis")
-    # A runner that gives up sends SIGTERM; what was found is kept then as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Here and not above: it takes a while, in which Ctrl-C must already be heard.
     from fuzz import commands
-    from fuzz.isolation.errors import SetupProblem
-    from fuzz.terminal import print_error
 
-    try:
-        if arguments.command == "run":
-            return commands.run(target_from(arguments), arguments)
-        if arguments.command == "replay":
-            return commands.replay(arguments)
-        if arguments.command == "bench":
-            return commands.bench(arguments)
-        return commands.list_names()
-    except UsageProblem as problem:
-        print_error(str(problem))
-        return 2
-    except SetupProblem as problem:
-        print_error(problem.message)
-        if problem.kind == "usage":
-            return 2
-        print(problem.details, file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        print_error("stopped by Ctrl-C")
-        return 3
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 3
+    if arguments.command == "run":
+        return commands.run(target_from(arguments), arguments)
+    if arguments.command == "replay":
+        return commands.replay(arguments)
+    if arguments.command == "bench":
+        return commands.bench(arguments)
+    return commands.list_names()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,15 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for findings (default: %(default)s)",
     )
-    run.add_argument(
-        "--deadline",
-        type=_seconds,
-        nargs=2,
-        default=(3.0, 60.0),
-        metavar=("MIN", "MAX"),
-        help="seconds after which a case is a hang: learned from the cases before it, within "
-        "these bounds (default: 3 60)",
-    )
+    add_limit_options(run.add_argument)
+    add_fresh_option(run.add_argument)
 
     replay = commands.add_parser(
         "replay",
@@ -124,18 +139,72 @@ def _parser() -> argparse.ArgumentParser:
         "files", nargs="*", type=Path, help="files or folders (default: regressions)"
     )
     replay.add_argument("--plant", action="append", default=[], metavar="NAME")
+    add_limit_options(replay.add_argument)
+    add_fresh_option(replay.add_argument)
 
     commands.add_parser("list", help="list families, properties and plants")
 
     bench = commands.add_parser(
         "bench",
-        help="measure what ropefuzz costs and finds",
-        description="Measure on this machine what isolation costs, or how soon planted defects "
-        "are found.",
+        help="measure what ropefuzz costs, survives and finds",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=BENCH,
     )
-    bench.add_argument("what", choices=["isolation", "plants"])
-    bench.add_argument("--rounds", type=_count, default=5, help="default: %(default)s")
+    bench.add_argument(
+        "what",
+        choices=["faults", "guards", "isolation", "plants", "shrinking", "soak"],
+        metavar="WHAT",
+    )
+    bench.add_argument(
+        "--rounds", type=_count, help="repetitions (default: 5; faults and shrinking 1)"
+    )
+    bench.add_argument(
+        "--time", type=_duration, default=600.0, metavar="T", help="of soak (default: 10m)"
+    )
+    bench.add_argument("--seed", type=int, default=0, help="of soak (default: %(default)s)")
     return parser
+
+
+def add_limit_options(add: Callable[..., object]) -> None:
+    """Add the options that say what a case may take; see :func:`add_target_options`."""
+    add(
+        "--deadline",
+        type=_seconds,
+        nargs=2,
+        default=(3.0, 60.0),
+        metavar=("MIN", "MAX"),
+        help="seconds after which a case is a hang: learned from the cases before it, within "
+        "these bounds (default: 3 60)",
+    )
+    add(
+        "--memory-limit",
+        type=_count,
+        default=8192,
+        metavar="MIB",
+        help="memory that a case may take (default: %(default)s)",
+    )
+
+
+def deadline_from(arguments: argparse.Namespace) -> Deadline:
+    """Return the deadline that options name.
+
+    Raises:
+        UsageProblem: its bounds are the wrong way round.
+    """
+    low, high = arguments.deadline
+    if low > high:
+        raise UsageProblem(f"--deadline: expected MIN <= MAX, got {low:g} and {high:g}")
+    return Deadline(floor=low, ceiling=high)
+
+
+def add_fresh_option(add: Callable[..., object]) -> None:
+    """Add ``--fresh-process`` to a parser; see :func:`add_target_options`."""
+    add(
+        "--fresh-process",
+        action="store_true",
+        help="run every case in an interpreter of its own, about 7 s each, for when what a fork "
+        "inherits is in doubt",
+    )
 
 
 def add_target_options(add: Callable[..., object]) -> None:
@@ -185,7 +254,7 @@ def plants_of(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageProblem: one is unknown.
     """
-    return tuple(choose("plant", name, PLANTS) for name in names)
+    return tuple(choose("plant", name, PLANT_NAMES) for name in names)
 
 
 def _count(text: str) -> int:
@@ -199,8 +268,10 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    if not 0 < value <= _DAY:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds above 0 and up to {_DAY:g}, got {text!r}"
+        )
     return value
 
 

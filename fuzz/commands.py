@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from fuzz import engine, ledger, regression
 from fuzz import replay as replaying
 from fuzz.claims import CLAIMS
-from fuzz.cli import plants_of
-from fuzz.errors import UsageProblem, choose
+from fuzz.cli import deadline_from, plants_of
+from fuzz.errors import UsageProblem, choose, print_error
+from fuzz.events import Notice
 from fuzz.families import FAMILIES
-from fuzz.isolation.deadline import Deadline
-from fuzz.isolation.journal import Journal, JournalError, left_behind
+from fuzz.faults import FAULTS, PREFIX
+from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.plants import PLANTS
 from fuzz.report import summary_lines
+from fuzz.session import Options, Report
 from fuzz.target import Target
-from fuzz.terminal import Terminal, print_error
+from fuzz.terminal import Terminal
 from strategies.case import CaseError
 
 JOURNALS = Path(".ropefuzz")
@@ -30,31 +33,37 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
     """``ropefuzz run``."""
     for name in arguments.property:
         choose("property", name, CLAIMS)
-    low, high = arguments.deadline
-    if low > high:
-        raise UsageProblem(f"--deadline: expected MIN <= MAX, got {low:g} and {high:g}")
-    options = engine.Options(
+    deadline_from(arguments)  # a mistake in it is told before anything is started
+    options = Options(
         properties=tuple(dict.fromkeys(arguments.property)) or tuple(CLAIMS),
         cases=0 if arguments.time else arguments.cases or 100,
         seconds=arguments.time or 0.0,
         seed=secrets.randbelow(2**32) if arguments.seed is None else arguments.seed,
         save_to=arguments.save_to,
     )
+    try:
+        options.save_to.mkdir(parents=True, exist_ok=True)
+        journal = Journal(JOURNALS)
+    except OSError as error:
+        where = error.filename or options.save_to
+        raise UsageProblem(f"{where}: cannot be made or written: {error.strerror}") from None
     terminal = Terminal()
     began = time.monotonic()
+    report: Report | None = None
     try:
         with (
-            Journal(JOURNALS) as journal,
-            Supervisor(
-                target, journal=journal, deadline=Deadline(floor=low, ceiling=high)
+            journal,
+            _supervisor(
+                target, arguments, lambda text: terminal(Notice(text)), journal
             ) as supervisor,
         ):
             _say_left_behind(terminal)
             terminal.open()
             report = engine.run(supervisor, target, options, terminal)
-    except OSError as error:
-        where = error.filename or options.save_to
-        raise UsageProblem(f"{where}: cannot be made or written: {error.strerror}") from None
+    except KeyboardInterrupt:
+        if report is None:
+            raise
+        # It came while everything was being closed: what the run gave stands.
     finally:
         terminal.close()
     for line in summary_lines(report, target, options, time.monotonic() - began):
@@ -74,7 +83,9 @@ def replay(arguments: argparse.Namespace) -> int:
     folder = next((p for p in paths if p.is_dir()), Path("regressions"))
     entries = ledger.shipped() + ledger.load(folder)
     codes = set()
-    for result in replaying.replay(files, plants, entries, Supervisor):
+    deadline_from(arguments)  # a mistake in it is told before anything is started
+    supervise = partial(_supervisor, arguments=arguments, notify=print_error)
+    for result in replaying.replay(files, plants, entries, supervise):
         text = result.message if result.usage else f"{result.path}: {result.message}"
         print(f"{result.status:<6} {text}", flush=True)
         if result.status == "ERROR":
@@ -96,32 +107,74 @@ def list_names() -> int:
     print("plants")
     for plant in PLANTS.values():
         print(f"  {plant.name:<24} {plant.sentence} [{plant.killer}]")
+    print("faults, which strike on every image with one merged row, as plants")
+    for fault in FAULTS.values():
+        print(f"  {PREFIX + fault.name:<33} {fault.sentence} [{fault.verdict}]")
     return 0
 
 
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import isolation, plants
+    from fuzz.bench import faults, guards, isolation, plants, shrinking, soak
 
-    measure = {"isolation": isolation.main, "plants": plants.main}[arguments.what]
-    return measure(arguments.rounds)
+    if arguments.what == "soak":
+        return soak.main(arguments.time, arguments.seed)
+    measure = {
+        "faults": faults.main,
+        "guards": guards.main,
+        "isolation": isolation.main,
+        "plants": plants.main,
+        "shrinking": shrinking.main,
+    }[arguments.what]
+    once = arguments.what in ("faults", "shrinking")
+    return measure(arguments.rounds or (1 if once else 5))
+
+
+def _supervisor(
+    target: Target,
+    arguments: argparse.Namespace,
+    notify: Callable[[str], None],
+    journal: Journal | None = None,
+) -> Supervisor:
+    return Supervisor(
+        target,
+        journal=journal,
+        deadline=deadline_from(arguments),
+        memory_limit_mib=arguments.memory_limit,
+        fresh_process=arguments.fresh_process,
+        notify=notify,
+    )
 
 
 def _say_left_behind(terminal: Terminal) -> None:
-    try:
-        records = left_behind(JOURNALS)
-    except JournalError as error:
-        print_error(str(error))
-        return
+    records, unreadable = left_behind(JOURNALS)
+    for line in unreadable:
+        print_error(line)
     for record in records:
-        kept = record.path.with_name(f"died-{record.pid}.json")
+        kept = record.path.with_name(record.path.name.replace("running-", "died-", 1))
         try:
-            regression.save_unjudged(record.property, record.case, record.target, kept)
-        except (CaseError, UsageProblem) as error:
-            print_error(f"{record.path}: {error}")
+            said = _keep_left_behind(record, kept)
+        except (CaseError, UsageProblem, OSError, KeyError, TypeError, ValueError) as error:
+            # Whatever an earlier run has left, it must not keep this one from starting.
+            print_error(f"{record.path}: cannot be kept: {type(error).__name__}: {error}")
             continue
-        record.path.unlink()
-        terminal.line(
-            f"an earlier run (process {record.pid}) died while checking {record.property}; its "
-            f"case is kept: ropefuzz replay {kept}"
+        record.path.unlink(missing_ok=True)
+        for line in said:
+            terminal.line(line)
+
+
+def _keep_left_behind(record: Record, kept: Path) -> list[str]:
+    regression.save_unjudged(record.property, record.case, record.target, kept)
+    said = [
+        f"an earlier run (process {record.pid}) ended in the middle of checking "
+        f"{record.property}; its case is kept: ropefuzz replay {kept}"
+    ]
+    if record.in_hand is not None:
+        held = kept.with_name(kept.name.replace("died-", "failed-", 1))
+        name, case = record.in_hand["property"], record.in_hand["case"]
+        regression.save_unjudged(name, case, record.target, held)
+        said.append(
+            "it was making a failure smaller; the smallest case so far is kept: ropefuzz replay "
+            f"{held}"
         )
+    return said

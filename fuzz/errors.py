@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Collection
 
 
@@ -21,3 +22,8 @@ def choose(kind: str, name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
     raise UsageProblem(f"unknown {kind} {name!r}; {hint}")
+
+
+def print_error(text: str) -> None:
+    """Print one line to stderr, as ``ropefuzz: ...``."""
+    print(f"ropefuzz: {text}", file=sys.stderr)

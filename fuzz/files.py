@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fuzz.errors import UsageProblem
+
+PATIENCE: Final = 10.0
+"""Seconds to wait for somebody who is saving at the same moment."""
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -19,20 +24,69 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
         OSError: the folder cannot be made or written; no half-written file is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = _pretty(data) + "\n"
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    whole = path.with_name(f".{path.name}.{os.getpid()}")
+    whole.unlink(missing_ok=True)  # of a dead process with the same number
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; these are meant to be committed.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        _write_whole(whole, (_pretty(data) + "\n").encode())
+        whole.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            whole.unlink()
         raise
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that has its name only once it is whole, where the file system can do that."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            handle = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o644, dir_fd=folder)
+            named = False
+        except OSError:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            named = True
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            if not named:
+                # Given a folder, it follows the link in /proc to the file itself.
+                os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others who ask for the same folder out while the block runs.
+
+    The lock is on the folder itself and ends with the process that holds it, so it cannot be
+    left behind. Where a file system knows no locks the block runs without one, and so it does
+    after a while when the one who holds it was stopped.
+
+    Raises:
+        OSError: the folder cannot be made or opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not _lock(handle) and time.monotonic() < end:
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Try to lock; False while somebody else holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # there are no locks here to wait for
+    return True
 
 
 def read_json(path: Path, what: str, version: int) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Finding:
         complete: whether nothing simpler was left to try.
         details: a traceback, stderr or the stack of a hang.
         date: when, ISO 8601 date.
+        said: what looking closer has shown, as (label, sentence).
     """
 
     property: str
@@ -47,6 +48,7 @@ class Finding:
     complete: bool
     details: str
     date: str
+    said: tuple[tuple[str, str], ...] = ()
 
     @builtins.property
     def status(self) -> Status:

@@ -14,6 +14,7 @@ from packaging.version import Version
 from fuzz.errors import UsageProblem
 from fuzz.files import read_json
 from fuzz.regression import LEDGER
+from fuzz.target import ATTENTION, Target
 from fuzz.verdict import Signature
 from strategies.case import Case
 
@@ -36,6 +37,7 @@ class Entry:
         first_seen: ISO 8601 date.
         last_seen: ISO 8601 date.
         expires: ISO 8601 date from which it counts as new again, "" for never.
+        attn: attention implementation of the target that it is limited to, "" for any.
         when: fields of a case and the values they must have, so that the entry does not cover
             what fails alike for another reason; empty for any case.
     """
@@ -50,6 +52,7 @@ class Entry:
     first_seen: str
     last_seen: str
     expires: str = ""
+    attn: str = ""
     when: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -75,11 +78,13 @@ def shipped() -> tuple[Entry, ...]:
 
 
 def known(
-    entries: tuple[Entry, ...], family: str, signature: Signature, case: Case, release: str
+    entries: tuple[Entry, ...], target: Target, signature: Signature, case: Case, release: str
 ) -> Entry | None:
-    """Return the entry that expects this failure of this case on this release, if any."""
+    """Return the entry that expects this failure of this case on this target, if any."""
     for entry in entries:
-        if entry.family != family or signature not in entry.signatures:
+        if entry.family != target.family or signature not in entry.signatures:
+            continue
+        if entry.attn not in ("", target.attn):
             continue
         if any(getattr(case, name) != value for name, value in entry.when.items()):
             continue
@@ -102,6 +107,8 @@ def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
         unknown = set(entry.when) - {f.name for f in fields(Case)}
         if any(isinstance(value, (list, dict)) for value in entry.when.values()):
             raise ValueError("'when' compares single values, not lists or objects")
+        if entry.attn and entry.attn not in ATTENTION:
+            raise ValueError(f"'attn' is {entry.attn!r}; known: {', '.join(ATTENTION)}")
         if unknown:
             raise ValueError(f"'when' names no field of a case: {', '.join(sorted(unknown))}")
         if entry.expires:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from fuzz.faults import FAULTS, PREFIX
+from fuzz.target import FLASH
+
 
 @dataclass(frozen=True, slots=True)
 class Plant:
@@ -14,11 +17,13 @@ class Plant:
         name: its name on the command line.
         sentence: what goes wrong.
         killer: the property that must find it.
+        attn: attention implementation of the target on which it must find it.
     """
 
     name: str
     sentence: str
     killer: str
+    attn: str = "sdpa"
 
 
 PLANTS: Final[dict[str, Plant]] = {
@@ -29,6 +34,12 @@ PLANTS: Final[dict[str, Plant]] = {
             "the cos/sin table has cache_position[-1] rows, one too few, and is indexed by "
             "position ids (the original bug)",
             "no_crash",
+        ),
+        Plant(
+            "rotary-table-short-flash",
+            "the same, but only with flash_attention_2, as it happened",
+            "no_crash",
+            FLASH,
         ),
         Plant(
             "positions-restart",
@@ -67,3 +78,6 @@ PLANTS: Final[dict[str, Plant]] = {
         ),
     )
 }
+
+PLANT_NAMES: Final = (*PLANTS, *(f"{PREFIX}{name}" for name in FAULTS))
+"""What can be planted: the defects above, and every fault of :mod:`fuzz.faults`."""

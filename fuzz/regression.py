@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +13,12 @@ from typing import Any, Final
 from fuzz.claims import CLAIMS
 from fuzz.errors import UsageProblem
 from fuzz.families import FAMILIES
-from fuzz.files import read_json, write_json
+from fuzz.files import locked, read_json, write_json
 from fuzz.finding import Finding
-from fuzz.plants import PLANTS
-from fuzz.target import ATTENTION, DTYPES, Target, target_from_plain
+from fuzz.plants import PLANT_NAMES
+from fuzz.target import ATTENTION, DTYPES, Target, target_from_plain, target_to_plain
 from fuzz.verdict import Signature
-from strategies.case import Case, CaseError, from_plain, to_plain
+from strategies.case import Case, CaseError, from_plain, to_json, to_plain
 from strategies.simpler import size_of
 from strategies.words import describe
 
@@ -47,11 +49,20 @@ class Regression:
     versions: Mapping[str, str]
 
 
-def save(finding: Finding, folder: Path) -> tuple[Path, bool]:
+def save(
+    finding: Finding, folder: Path, still_fails: Callable[[Case], bool] = lambda _: True
+) -> tuple[Path, bool]:
     """Save a finding under ``folder/<family>/<property>-<fingerprint>.json``.
 
-    A file that holds the same failure with a case at most as large is left as it is. A flaky
-    finding is kept apart, in a folder ``flaky`` below, where replays do not look.
+    A file that holds the same failure of the same target with a case at most as large is left as
+    it is, if that case still fails. One that it cannot stand for stays, and the finding is saved
+    beside it, with a digest of its case and target in the name. A flaky finding is kept apart, in
+    a folder ``flaky`` below, where replays do not look.
+
+    Args:
+        finding: the finding.
+        folder: of regressions.
+        still_fails: whether a case fails in this way on this target.
 
     Returns:
         The file, and whether it was written.
@@ -63,15 +74,27 @@ def save(finding: Finding, folder: Path) -> tuple[Path, bool]:
     path = folder / finding.target.family / name
     if finding.status == "flaky":
         path = path.parent / "flaky" / name
-    if path.exists():
-        try:
-            if size_of(load(path).case) <= size_of(finding.case):
-                return path, False
-        except UsageProblem:
-            # What stands there is not readable; the new finding takes its place.
-            pass
-    write_json(path, _to_plain(finding))
+    # Others may save the same failure in the same folder at this moment: the smaller one stays.
+    with locked(path.parent):
+        if path.exists():
+            try:
+                before = load(path)
+            except UsageProblem:
+                before = None  # what stands there is not readable; the new finding takes its place
+            if before is not None and before.target != finding.target:
+                path = path.with_name(_own_name(finding))
+            elif before is not None and size_of(before.case) <= size_of(finding.case):
+                if before.case == finding.case or still_fails(before.case):
+                    return path, False
+                path = path.with_name(_own_name(finding))
+        write_json(path, _to_plain(finding))
     return path, True
+
+
+def _own_name(finding: Finding) -> str:
+    text = to_json(finding.case) + json.dumps(target_to_plain(finding.target), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{finding.signature.property}-{finding.signature.fingerprint}-{digest}.json"
 
 
 def save_unjudged(
@@ -171,7 +194,7 @@ def _to_plain(finding: Finding) -> dict[str, Any]:
 def _plants(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"plants: expected a list of names, got {value!r}")
-    return tuple(_one_of(name, PLANTS) for name in value)
+    return tuple(_one_of(name, PLANT_NAMES) for name in value)
 
 
 def _one_of(value: object, known: Any) -> str:  # noqa: ANN401 - any collection of names

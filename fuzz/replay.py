@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from fuzz import ledger, regression
 from fuzz.errors import UsageProblem
 from fuzz.isolation.errors import SetupProblem
-from fuzz.isolation.supervisor import Supervisor
+from fuzz.isolation.supervisor import LINGER, Supervisor
 from fuzz.regression import Regression
 from fuzz.target import Target
 
@@ -78,19 +78,20 @@ def judge(
 ) -> Replayed:
     """Replay one regression in a fresh process of a started supervisor."""
     try:
-        outcome = supervisor.check_fresh(saved.property, saved.case)
+        # A death that comes late was confirmed by waiting for it.
+        outcome = supervisor.check_fresh(saved.property, saved.case, LINGER)
     except SetupProblem as problem:
         return Replayed(saved.path, "ERROR", problem.message)
     if outcome.verdict == "broken":
         return Replayed(saved.path, "ERROR", outcome.message)
     entry = None
     if outcome.signature is not None and outcome.failed:
-        entry = ledger.known(entries, saved.target.family, outcome.signature, saved.case, release)
+        entry = ledger.known(entries, saved.target, outcome.signature, saved.case, release)
         if entry is not None:
             return Replayed(saved.path, "KNOWN", f"{entry.id}: {entry.reason}")
         other = "" if outcome.signature == saved.signature else "in another way: "
         return Replayed(saved.path, "FAILED", f"{other}{outcome.message}")
-    expected = ledger.known(entries, saved.target.family, saved.signature, saved.case, release)
+    expected = ledger.known(entries, saved.target, saved.signature, saved.case, release)
     if expected is not None:
         return Replayed(
             saved.path,

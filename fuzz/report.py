@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from fuzz.claims import CLAIMS
-from fuzz.engine import Options, Report
 from fuzz.events import PropertyDone
 from fuzz.finding import Finding
+from fuzz.session import Options, Report
 from fuzz.target import Target
-from fuzz.verdict import Kind
+from fuzz.verdict import Kind, Signature
+from strategies.case import to_json
 from strategies.words import describe
+
+_WORDS: Final = 8
+_FRAMES: Final = 8
+_WRAPPER: Final = "/torch/nn/modules/module.py"  # every call of a module passes through it
+_DUMP_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.+)$')
 
 
 def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     """Describe a finding: what broke, the smallest case, how sure it is, how to see it again."""
-    lines = [
-        f"{_label(finding)} {finding.signature.property} ({finding.signature.verdict}): "
-        f"{finding.message}"
-    ]
+    lines = [f"{_label(finding)} {headline(finding.signature, finding.message)}"]
     if finding.signature.property != finding.property:
         lines.append(f"  met while checking  {finding.property}: {_claim(finding.property)}")
     lines.append(f"  claim               {_claim(finding.signature.property)}")
     lines.append(f"  smallest case       {describe(finding.case)}")
+    lines += [f"  {label:<19} {text}" for label, text in finding.said]
     if finding.case != finding.first:
         more = "" if finding.complete else ", stopped before nothing simpler was left to try"
         lines.append(f"  first seen with     {describe(finding.first)}")
@@ -43,7 +49,13 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
         lines.append(f"  see it again        ropefuzz replay {shlex.quote(str(path))}{plants}")
     elif note:
         lines.append(f"  not saved           {note}")
+        lines.append(f"  the case            {to_json(finding.case)}")
     return lines
+
+
+def headline(signature: Signature, message: str) -> str:
+    """Return what broke in one line."""
+    return f"{signature.property} ({signature.verdict}): {message}"
 
 
 def summary_lines(report: Report, target: Target, options: Options, seconds: float) -> list[str]:
@@ -125,4 +137,30 @@ def _last_words(finding: Finding) -> list[str]:
     if finding.signature.verdict not in ("crash", "hang", "oom"):
         return []
     lines = [line.rstrip() for line in finding.details.splitlines() if line.strip()]
-    return lines[:8]
+    # A line of a flood is no line anybody reads.
+    shown = [line[:160] for line in lines if _DUMP_FRAME.match(line) is None]
+    if len(shown) == len(lines):
+        return shown[:_WORDS]
+    return _stacks(lines)
+
+
+def _stacks(lines: list[str]) -> list[str]:
+    """Shorten a dumped stack: what was printed before it, and the inner frames of each thread."""
+    shown: list[str] = []
+    frames = 0
+    for line in [*lines, ""]:
+        frame = _DUMP_FRAME.match(line)
+        if frame is None:
+            if frames > _FRAMES:
+                shown.append(f"  ... and {frames - _FRAMES} more")
+            frames = 0
+            if line and not line.startswith("Extension modules:"):
+                shown.append(line[:160])
+            continue
+        if frame["file"].endswith(_WRAPPER):
+            continue
+        frames += 1
+        if frames <= _FRAMES:
+            file = re.split(r"/(?:site|dist)-packages/", frame["file"])[-1]
+            shown.append(f"  {file}:{frame['line']} in {frame['name']}")
+    return shown

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-ATTENTION: Final = ("sdpa", "eager")
+FLASH: Final = "flash_attention_2"
+ATTENTION: Final = ("sdpa", "eager", FLASH)
 DTYPES: Final = ("exact", "float32")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +26,14 @@ from strategies.words import describe
 HEARTBEAT: Final = 20.0
 
 
+class _Console(Console):
+    """rich's, but a reader that has gone is an error like any other and not the end."""
+
+    def on_broken_pipe(self) -> None:
+        """Let whoever prints know."""
+        raise BrokenPipeError
+
+
 @dataclass(slots=True)
 class Terminal:
     """Prints events: a live status line on a terminal, a line every so often elsewhere.
@@ -40,7 +47,7 @@ class Terminal:
         beat: when something was last printed.
     """
 
-    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    console: Console = field(default_factory=lambda: _Console(highlight=False, soft_wrap=True))
     live: Live | None = None
     findings: int = 0
     started: float = 0.0
@@ -110,8 +117,3 @@ class Terminal:
             f"{event.property}: {event.done}{of} cases, {event.done / elapsed:.0f} cases/s, "
             f"{self.findings} findings"
         )
-
-
-def print_error(text: str) -> None:
-    """Print one line to stderr, as ``ropefuzz: ...``."""
-    print(f"ropefuzz: {text}", file=sys.stderr)

@@ -73,6 +73,14 @@ def without_numbers(message: str) -> str:
     return text[:160]
 
 
+_LONGEST: Final = 2_000  # characters of a message: it is one sentence
+
+
+def _clean(text: str) -> str:
+    """Return a text that any file and terminal takes: file names can hold half characters."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
     """Return the outcome as JSON-ready data."""
     return asdict(outcome)
@@ -81,10 +89,13 @@ def outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
 def outcome_from_plain(data: dict[str, Any]) -> Outcome:
     """Build an outcome from what :func:`outcome_to_plain` gave."""
     signature = data.get("signature")
+    if signature is not None:
+        cleaned: dict[str, Any] = {name: _clean(text) for name, text in signature.items()}
+        signature = Signature(**cleaned)
     return Outcome(
         verdict=data["verdict"],
-        message=data["message"],
-        signature=None if signature is None else Signature(**signature),
-        details=data["details"],
+        message=_clean(data["message"])[:_LONGEST],
+        signature=signature,
+        details=_clean(data["details"]),
         seconds=data["seconds"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,12 +21,16 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def started() -> Iterator[Callable[[Target], tuple[Supervisor, str]]]:
     """Start a supervisor for a target, one for all its regressions."""
+
+    def warn(text: str) -> None:
+        warnings.warn(text, stacklevel=2)
+
     with ExitStack() as stack:
         running: dict[Target, tuple[Supervisor, str]] = {}
 
         def start(target: Target) -> tuple[Supervisor, str]:
             if target not in running:
-                supervisor = stack.enter_context(Supervisor(target))
+                supervisor = stack.enter_context(Supervisor(target, notify=warn))
                 running[target] = supervisor, supervisor.start().versions["transformers"]
             return running[target]
 

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Final
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-
-from fuzz import engine
+from fuzz.bench.drawing import passing
+from fuzz.bench.shrinking import lines, measure
 from fuzz.bench.spread import spread
-from fuzz.events import Event, Found, Shrinking
-from fuzz.finding import Finding
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.target import Target, target_to_plain
 from strategies.case import Case, to_json
-from strategies.cases import cases as draw_cases
-from strategies.geometry import geometry_from_plain
 
-PROPERTY = "cache_agreement"
+PROPERTY: Final = "cache_agreement"
 BATCH = 60
 SEED = 7
 
@@ -56,39 +49,16 @@ def main(rounds: int) -> int:
     """
     target = Target()
     print(f"{platform.machine()}, {os.cpu_count()} cores, python {platform.python_version()}")
-    with tempfile.TemporaryDirectory() as folder, Supervisor(target) as supervisor:
+    with Supervisor(target) as supervisor:
         ready = supervisor.start()
         versions = ", ".join(f"{k} {v}" for k, v in sorted(ready.versions.items()))
         print(f"{versions}; {rounds} rounds, median [least, most]")
-        cases = _draw(supervisor, ready.info, rounds * BATCH)
+        cases = passing(supervisor, ready.info, PROPERTY, rounds * BATCH, SEED)
         _throughput(supervisor, target, cases, rounds)
         _start_up(supervisor, rounds)
         _memory(supervisor)
-        _shrinking(Path(folder), rounds)
+    _shrinking(rounds)
     return 0
-
-
-def _draw(supervisor: Supervisor, info: dict[str, object], count: int) -> list[Case]:
-    """Draw distinct cases that the property passes."""
-    geometry = geometry_from_plain(dict(info["geometry"]))  # type: ignore[call-overload]  # plain data off the wire
-    drawn: dict[str, Case] = {}
-
-    @seed(SEED)
-    @settings(
-        max_examples=4 * count,
-        phases=(Phase.generate,),
-        database=None,
-        deadline=None,
-        derandomize=False,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(draw_cases(geometry, "cache_agreement"))
-    def one(case: Case) -> None:
-        drawn[to_json(case)] = case
-
-    one()
-    passing = (c for c in drawn.values() if supervisor.check(PROPERTY, c).verdict == "pass")
-    return list(itertools.islice(passing, count))
 
 
 def _throughput(supervisor: Supervisor, target: Target, cases: Sequence[Case], rounds: int) -> None:
@@ -158,32 +128,11 @@ def _memory(supervisor: Supervisor) -> None:
         print(f"{f'memory of the {role}, MiB':<37}{sizes}")
 
 
-def _shrinking(folder: Path, rounds: int) -> None:
+def _shrinking(rounds: int) -> None:
     """Time a defect that kills the process, from its first failure to the saved file."""
-    seconds, attempts, forks = [], [], []
-    target = Target(plants=("abort",))
-    for i in range(rounds):
-        times: list[float] = []
-        found: list[Finding] = []
-
-        def hear(event: Event, times: list[float] = times, found: list[Finding] = found) -> None:
-            if isinstance(event, Shrinking | Found):
-                times.append(time.perf_counter())
-            if isinstance(event, Found):
-                found.append(event.finding)
-
-        with Supervisor(target) as supervisor:
-            options = engine.Options(cases=60, seed=i, save_to=folder / str(i), enough=1)
-            session = engine.open_session(supervisor, target, options, hear)
-            before = supervisor.forks
-            engine.fuzz_property(session, "no_crash")
-            forks.append(float(supervisor.forks - before))
-        if found:
-            seconds.append(times[-1] - times[0])
-            attempts.append(float(found[0].attempts))
-    print(f"a killing failure made minimal, s    {spread(seconds, '{:.1f}')}")
-    print(f"  attempts                           {spread(attempts, '{:.0f}')}")
-    print(f"  forks, confirmation included       {spread(forks, '{:.0f}')}")
+    print("a killing failure made minimal")
+    for line in lines([measure(seed, fresh_process=False) for seed in range(rounds)]):
+        print(f"  {line}")
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -19,6 +19,7 @@ _THREAD: Final = re.compile(r"^(?:Current thread|Thread) .*\(most recent call fi
 _DUMP: Final = re.compile(
     r"^(?:Fatal Python error: |Timeout \(|Current thread |Thread 0x)", re.MULTILINE
 )
+_WRAPPERS: Final = ("module._call_impl", "module._wrapped_call_impl", "module.inner")
 _NOISE: Final = (
     "frame #",
     "Exception raised from",
@@ -46,22 +47,22 @@ def died(how: str, printed: str, seconds: float) -> Outcome:
         message = "the worker was killed by SIGKILL, as the kernel's out-of-memory killer does"
         return _failure("oom", how, "", "", message, printed, seconds)
     line = last_words(printed)
-    message = f"the worker died by {how}" + (f": {line}" if line else "")
-    return _failure(
-        "crash", how, innermost(printed), without_numbers(line), message, printed, seconds
-    )
+    where = innermost(printed)
+    message = f"the worker died by {how}{_place(printed, where)}" + (f": {line}" if line else "")
+    return _failure("crash", how, where, without_numbers(line), message, printed, seconds)
 
 
 def hung(deadline: float, printed: str, seconds: float) -> Outcome:
     """Return the outcome of a check that had not ended by its deadline."""
     where = innermost(printed)
-    message = f"no answer within {deadline:.1f} s" + (f"; it hung in {where}" if where else "")
+    place = _place(printed, where)
+    message = f"no answer within {deadline:.1f} s" + (f"; it hung{place}" if place else "")
     return _failure("hang", "deadline", where, "", message, printed, seconds)
 
 
 def overran_memory(limit_mib: int, printed: str, seconds: float) -> Outcome:
     """Return the outcome of a check in which the worker held too much memory."""
-    message = f"the worker held more than {limit_mib} MiB of memory"
+    message = f"the case took more than {limit_mib} MiB of memory"
     return _failure("oom", "memory limit", "", "", message, printed, seconds)
 
 
@@ -70,11 +71,21 @@ def ran_out_of_memory(message: str, details: str, seconds: float) -> Outcome:
     return _failure("oom", "MemoryError", "", "", message, details, seconds)
 
 
-def poisoned(message: str, printed: str, seconds: float) -> Outcome:
-    """Return the outcome of a check after which the device no longer worked."""
-    return _failure(
-        "crash", "device error", "", without_numbers(message), message, printed, seconds
-    )
+def poisoned(error: str, raised: str, printed: str, seconds: float) -> Outcome:
+    """Return the outcome of a check after which the device no longer worked.
+
+    Args:
+        error: what the device says.
+        raised: where the code under test had it raised, "" where nothing came out of it. A
+            device reports late, so this is where the error was noticed and not what it is.
+        printed: the end of what the worker printed; a kernel's assertion stands there.
+        seconds: how long the check took.
+    """
+    asserted = [line.strip() for line in printed.splitlines() if "Assertion" in line]
+    message = f"the device is lost: {error}" + (f": {asserted[-1]}" if asserted else "")
+    words = without_numbers(asserted[-1] if asserted else error)
+    details = printed + (f"\nnoticed at: {raised}" if raised else "")
+    return _failure("crash", "device error", "", words, message, details, seconds)
 
 
 def last_words(printed: str) -> str:
@@ -90,8 +101,10 @@ def last_words(printed: str) -> str:
         text = line.strip()
         if text and not text.startswith(_NOISE):
             lines.append(text)
-    telling = [line for line in lines if re.search(r"assert|error|exception", line, re.I)]
-    return (telling or lines or [""])[-1]
+    telling = [
+        line for line in lines if re.search(r"assert|error|exception|^what\(\):", line, re.I)
+    ]
+    return (telling or lines or [""])[-1].removeprefix("what():").strip()
 
 
 def innermost(printed: str) -> str:
@@ -112,6 +125,23 @@ def innermost(printed: str) -> str:
             if current == wanted and frames:
                 return frames[0]
     return ""
+
+
+def _place(printed: str, where: str) -> str:
+    """Return the place in words: the function of transformers, and what it had called of torch."""
+    if not where:
+        return ""
+    called = ""
+    for line in printed.splitlines():
+        if _THREAD.match(line):
+            called = ""
+        elif frame := _FRAME.match(line):
+            name = f"{frame['file'].rpartition('/')[2].removesuffix('.py')}.{frame['name']}"
+            if _is_transformers(frame["file"]) and name == where:
+                break
+            if "/torch/" in frame["file"] and not called and name not in _WRAPPERS:
+                called = name
+    return f" in {where}" + (f", at {called}" if called else "")
 
 
 def _is_transformers(file: str) -> bool:

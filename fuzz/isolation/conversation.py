@@ -46,7 +46,7 @@ def converse(
         worker: whom to ask.
         request: what to ask; its "id" must differ from those before.
         deadline: seconds until the worker counts as hung.
-        limit_mib: memory at which it counts as out of it.
+        limit_mib: memory, beyond what it held when it was ready, at which it counts as out of it.
 
     Raises:
         NoAnswer: there is none, and the worker is as good as before.
@@ -95,7 +95,7 @@ def _listen(
                 raise Lost(autopsy.hung(deadline, printed, now - started))
         if now >= look:
             look = now + _LOOK
-            held = resident(worker.pid or 0) + worker.output_size()
+            held = resident(worker.pid or 0) - worker.idle_bytes + worker.output_size()
             if held > limit_mib * _MIB:
                 text = worker.printed()
                 seconds = now - started
@@ -123,6 +123,13 @@ def _send(worker: Worker, data: bytes, end: float) -> None:
             return
 
 
+def _raised_in(reply: dict[str, Any]) -> str:
+    """Return the message of the outcome in a reply, "" when there is none."""
+    answer = reply.get("answer")
+    outcome = answer.get("outcome") if isinstance(answer, dict) else None
+    return str(outcome.get("message", "")) if isinstance(outcome, dict) else ""
+
+
 def _answer_in(
     reply: dict[str, Any], number: int, worker: Worker, seconds: float
 ) -> dict[str, Any]:
@@ -132,7 +139,7 @@ def _answer_in(
     if reply.get("poisoned"):
         # Whatever else it says was computed on a device that no longer works.
         text = str(reply["poisoned"])
-        raise Lost(autopsy.poisoned(text, worker.printed(), seconds))
+        raise Lost(autopsy.poisoned(text, _raised_in(reply), worker.printed(), seconds))
     details = str(reply.get("details", ""))
     if "oom" in reply:
         raise Lost(autopsy.ran_out_of_memory(str(reply["oom"]), details, seconds))

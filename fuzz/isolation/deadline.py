@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
+
+BUILDS: Final = 30
+"""A first case that takes as long as building the model this many times is not yet a hang."""
 
 
 class Deadline:
@@ -54,6 +58,21 @@ class Deadline:
         self.start = start
         self._lately: deque[float] = deque(maxlen=window)
 
+    @property
+    def learned(self) -> bool:
+        """Whether any case was answered yet."""
+        return bool(self._lately)
+
+    def expect(self, build: float) -> None:
+        """Take in how long building the model took, to know what to expect of a first case.
+
+        A run of the model would say more, but might be what hangs.
+
+        Args:
+            build: seconds.
+        """
+        self.start = BUILDS * build
+
     def note(self, seconds: float) -> None:
         """Take in how long a case took that was answered."""
         self._lately.append(seconds)
@@ -64,10 +83,20 @@ class Deadline:
             return min(max(self.start, self.floor), self.ceiling)
         return min(max(self.factor * max(self._lately), self.floor), self.ceiling)
 
+    def brisk(self) -> float:
+        """Return the deadline for a case where a hang is no news.
+
+        Half of what else is given, so that a hang can be met often. What hangs for the first
+        time is confirmed with patience before anybody is told.
+        """
+        if len(self._lately) < self.warm_up:
+            return self.seconds()
+        return min(max(self.factor * max(self._lately), self.floor) / 2, self.ceiling)
+
     def patient(self) -> float:
         """Return the deadline for a case on which a verdict will rest.
 
         Longer than usual, so that a hang is not the machine's slow moment, but not the ceiling: a
         hang that is confirmed several times must not cost minutes.
         """
-        return min(max(1.5 * self.seconds(), 3.0 * self.floor), self.ceiling)
+        return min(max(1.5 * self.seconds(), 2.0 * self.floor), self.ceiling)

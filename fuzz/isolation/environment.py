@@ -28,7 +28,8 @@ _REMOVED: Final = ("PYTHONFAULTHANDLER",)
 # comes last: a site-packages folder of the driver must not hide the other interpreter's own.
 _START: Final = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.append(sys.argv.pop(1)); "
-    "from fuzz.isolation.preload import main; main(sys.argv[1:])"
+    "from importlib import import_module; "
+    "import_module('fuzz.isolation.' + sys.argv.pop(1)).main(sys.argv[1:])"
 )
 
 
@@ -48,9 +49,13 @@ def environment(pythonpath: Sequence[str], inherited: Mapping[str, str]) -> dict
     return result
 
 
-def command(
-    control: int, guard: int, worker_module: str, python: str = sys.executable
-) -> list[str]:
-    """Return the command line that starts the preloaded process."""
+def command(program: str, *arguments: str, python: str = sys.executable) -> list[str]:
+    """Return the command line that starts a module of this package.
+
+    Args:
+        program: ``"preload"``, or ``"fresh"`` for a worker of its own interpreter.
+        arguments: what its ``main`` takes.
+        python: the interpreter.
+    """
     home = str(Path(__file__).resolve().parents[2])
-    return [python, "-c", _START, home, str(control), str(guard), worker_module]
+    return [python, "-c", _START, home, program, *arguments]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _PREFIX: Final = "running-"
 
 
@@ -28,6 +31,7 @@ class Record:
         property: the property that was checked.
         case: the case, as plain data.
         target: the target, as plain data.
+        in_hand: property and case of a failure that was being made smaller, None if none was.
     """
 
     path: Path
@@ -35,6 +39,7 @@ class Record:
     property: str
     case: dict[str, Any]
     target: dict[str, Any]
+    in_hand: dict[str, Any] | None = None
 
 
 class Journal:
@@ -44,7 +49,7 @@ class Journal:
     death of any process. ``sync`` is for machines that reset, at about 160 us a case.
     """
 
-    __slots__ = ("_descriptor", "_length", "_started", "_sync", "path")
+    __slots__ = ("_descriptor", "_length", "_sync", "path")
 
     def __init__(self, folder: Path, sync: bool = False) -> None:
         """Open the journal of this process.
@@ -57,11 +62,14 @@ class Journal:
             OSError: the folder or the file cannot be made.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{_PREFIX}{os.getpid()}.json"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        # A process id alone is given again, at once in containers.
+        self.path = folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.json"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self.path, flags, 0o644)
+        # Held for as long as this process lives, and seen from every container on the folder.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._length = 0
-        self._started = _started(os.getpid())
         self._sync = sync
 
     def __enter__(self) -> Journal:
@@ -77,8 +85,20 @@ class Journal:
         """Remove the file."""
         self.close()
 
-    def record(self, property_id: str, case: Mapping[str, Any], target: Mapping[str, Any]) -> None:
+    def record(
+        self,
+        property_id: str,
+        case: Mapping[str, Any],
+        target: Mapping[str, Any],
+        in_hand: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write down what runs next, over what was there.
+
+        Args:
+            property_id: the property that is checked.
+            case: the case, as plain data.
+            target: the target, as plain data.
+            in_hand: ``property`` and ``case`` of a failure that is being made smaller.
 
         Raises:
             JournalError: the disk took only a part of it.
@@ -88,10 +108,10 @@ class Journal:
             {
                 "format_version": FORMAT_VERSION,
                 "pid": os.getpid(),
-                "started": self._started,
                 "property": property_id,
                 "case": case,
                 "target": target,
+                "in_hand": in_hand,
             },
             separators=(",", ":"),
         )
@@ -111,29 +131,45 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
 
-def left_behind(folder: Path) -> list[Record]:
-    """Return the records of drivers that are no longer alive.
+def left_behind(folder: Path) -> tuple[list[Record], list[str]]:
+    """Return the records of drivers that are no longer alive, and what could not be read.
 
     A journal without a record (its driver died before the first case) is left out.
 
-    Raises:
-        JournalError: a journal has an unknown version, or is not a journal.
+    Returns:
+        The records, and a line for each file that is no journal, or of an unknown version; it
+        is renamed, so that it is told once.
     """
-    records = []
+    records, unreadable = [], []
     for path in sorted(folder.glob(f"{_PREFIX}*.json")):
-        text = path.read_text(encoding="utf-8", errors="replace").strip(" \n\0")
-        if not text:
-            continue
-        data = _parsed(path, text)
-        started = _started(data["pid"])
-        # A number can be in use again by another process; its start time tells them apart.
-        if started and started == data["started"]:
-            continue
-        records.append(Record(path, data["pid"], data["property"], data["case"], data["target"]))
-    return records
+        try:
+            with path.open("rb") as file:
+                if _is_held(file.fileno()):
+                    continue
+                text = file.read().decode(errors="replace").strip(" \n\0")
+            if text:
+                records.append(_parsed(path, text))
+        except FileNotFoundError:
+            continue  # another run has dealt with it, or its own has ended
+        except (OSError, JournalError) as error:
+            aside = path.with_suffix(".unreadable")
+            with contextlib.suppress(OSError):
+                path.rename(aside)
+            unreadable.append(f"{error} (kept as {aside})")
+    return records, unreadable
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _is_held(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks
+    return False
+
+
+def _parsed(path: Path, text: str) -> Record:
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -143,18 +179,11 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
         raise JournalError(
             f"{path}: format_version {version!r} is unknown, this release reads {FORMAT_VERSION}"
         )
-    fields = {"pid": int, "started": str, "property": str, "case": dict, "target": dict}
+    fields = {"pid": int, "property": str, "case": dict, "target": dict}
     for name, kind in fields.items():
         if not isinstance(data.get(name), kind):
             raise JournalError(f"{path}: the field {name!r} is missing or not {kind.__name__}")
-    return dict(data)
-
-
-def _started(pid: int) -> str:
-    """Return when a process started, in ticks since boot; "" when there is none."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    # The name, in parentheses, may hold spaces and parentheses; field 22 is the 20th after it.
-    return status.rpartition(")")[2].split()[19]
+    in_hand = data.get("in_hand")
+    if in_hand is not None and not isinstance(in_hand, dict):
+        raise JournalError(f"{path}: the field 'in_hand' is not dict")
+    return Record(path, data["pid"], data["property"], data["case"], data["target"], in_hand)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
+import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -32,6 +34,11 @@ def offer_to_oom_killer() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:
         return
+
+
+def no_core_dumps() -> None:
+    """Leave no core file behind at a death: one of a process that holds torch takes gigabytes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def children() -> list[int]:
@@ -62,6 +69,35 @@ def descendants(pid: int) -> list[int]:
     for above in found:
         found += [below for below, parent in parents.items() if parent == above]
     return found[1:]
+
+
+def carrying(name: str, value: str) -> list[int]:
+    """Return the living processes that were started with an environment variable set so."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if f"{name}={value}".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue  # it has ended, or is somebody else's
+    return found
+
+
+def used_ticks(pid: int) -> int:
+    """Return the processor time that a process has used, in clock ticks; -1 when it is gone.
+
+    One that waits for a disk (state D) counts as at work: its number then differs each time.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return -1
+    # The name, in parentheses, may hold spaces and parentheses; utime and stime are fields 14, 15.
+    fields = status.rpartition(")")[2].split()
+    waiting = time.monotonic_ns() if fields[0] == "D" else 0
+    return int(fields[11]) + int(fields[12]) + waiting
 
 
 def thread_count() -> int:

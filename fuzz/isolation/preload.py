@@ -5,8 +5,9 @@ socket and of the reading end of a pipe, and the module that the workers run. Ov
 
 - in, first: ``{"target", "setup_seconds"}``; out: the handshake, ``{"ok": true, "versions",
   "threads", "seconds"}`` or ``{"ok": false, "kind", "message", "details"}``;
-- in: ``{"fork": n}`` with a connection and an output file; out: ``{"forked": n, "pid"}`` or
-  ``{"forked": n, "error"}``;
+- in: ``{"fork": n, "fresh"}`` with a connection and an output file; out: ``{"forked": n, "pid"}``
+  or ``{"forked": n, "error"}``. With ``fresh`` the worker is not a fork of this process but an
+  interpreter of its own (:mod:`fuzz.isolation.fresh`);
 - in: ``{"kill": pid}``. Only a parent can name a process without the risk that its number
   has been given to another one;
 - out, unasked: ``{"died": pid, "code"}`` or ``{"died": pid, "signal"}``.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import select
 import signal
@@ -29,6 +31,7 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 
 from fuzz.isolation import kernel, serve_requests, wire
+from fuzz.isolation.environment import command
 
 _GRACE: Final = 0.5  # seconds that the guardian leaves for an orderly end
 _PASSES: Final = 5  # looks of the guardian for processes that were started since the last one
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.getpgrp() != os.getpid():
         os.setsid()  # the guardian kills the group it is in: that must never be a shell's
+    kernel.no_core_dumps()
     kernel.adopt_orphans()
     guardian = _start_guardian(control, guard)
     first = wire.receive_packet(control)
@@ -65,19 +69,25 @@ def main(arguments: Sequence[str]) -> NoReturn:
     except BaseException as error:  # SystemExit too: the driver waits for a handshake
         wire.send_packet(control, {"ok": False, **serve_requests.describe(error)})
         os._exit(1)
-    _Forks(control, guardian, module, setup).serve()
+    _Forks(control, guardian, module, setup, arguments[2]).serve()
 
 
 class _Forks:
     """The loop that forks, kills and reaps."""
 
     def __init__(
-        self, control: socket.socket, guardian: int, module: ModuleType, setup: dict[str, Any]
+        self,
+        control: socket.socket,
+        guardian: int,
+        module: ModuleType,
+        setup: dict[str, Any],
+        module_name: str,
     ) -> None:
         self._control = control
         self._guardian = guardian
         self._module = module
         self._setup = setup
+        self._module_name = module_name
         self._workers: set[int] = set()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -87,12 +97,15 @@ class _Forks:
         """Serve until the driver closes the control socket, then leave nothing behind."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        poller = select.poll()  # select() knows no descriptor above 1023
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._wake_reader, select.POLLIN)
         while True:
-            readable, _, _ = select.select([self._control, self._wake_reader], [], [])
-            if self._wake_reader in readable:
+            readable = {descriptor for descriptor, _ in poller.poll()}
+            if self._wake_reader.fileno() in readable:
                 self._wake_reader.recv(4096)
                 self._reap()
-            if self._control in readable:
+            if self._control.fileno() in readable:
                 packet = wire.receive_packet(self._control)
                 if packet is None:
                     self._leave()
@@ -100,17 +113,17 @@ class _Forks:
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if "fork" in message:
-            reply = self._fork(message["fork"], descriptors)
+            reply = self._fork(message["fork"], descriptors, message["fresh"])
             wire.send_packet(self._control, reply)
         elif message.get("kill") in self._workers:
             _kill(message["kill"])
 
-    def _fork(self, number: int, descriptors: list[int]) -> dict[str, Any]:
+    def _fork(self, number: int, descriptors: list[int], fresh: bool) -> dict[str, Any]:
         # Written out before the fork: else each child would write the same text once more.
         serve_requests.flush_output()
         parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = self._start_fresh(descriptors) if fresh else os.fork()
         except OSError as error:
             pid = -1
             failure = str(error)
@@ -123,6 +136,14 @@ class _Forks:
         self._workers.add(pid)
         return {"forked": number, "pid": pid}
 
+    def _start_fresh(self, descriptors: list[int]) -> int:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        numbers = [str(d) for d in descriptors]
+        setup = json.dumps(self._setup)
+        arguments = command("fresh", *numbers, self._module_name, setup, str(os.getpid()))
+        return os.posix_spawn(sys.executable, arguments, os.environ)
+
     def _become_worker(self, descriptors: list[int], parent: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -131,10 +152,9 @@ class _Forks:
         serve_requests.serve(
             socket.socket(fileno=descriptors[0]),
             descriptors[1],
-            self._module,
-            self._setup["target"],
+            lambda: self._module,
+            self._setup,
             parent,
-            self._setup["setup_seconds"],
         )
 
     def _reap(self) -> None:

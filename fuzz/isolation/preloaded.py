@@ -32,23 +32,34 @@ class Worker:
         number: of the request that forked it.
         connection: to it.
         output: the file that takes its standard output and error.
+        fresh: whether it is an interpreter of its own.
         frames: what has arrived from it.
         pid: None until the preloaded process has told.
         death: how it died, in words ("SIGABRT", "exit code 0"); "" while it lives.
         info: what preparing gave; None until it is ready.
-        asked: how many requests it was sent.
+        told: whether it was told to prepare.
+        idle_bytes: the memory it held when it was ready, pages shared with others included.
         ended: whether it has closed its connection.
     """
 
     number: int
     connection: socket.socket
     output: int
+    fresh: bool
     frames: wire.Frames = field(default_factory=wire.Frames)
     pid: int | None = None
     death: str = ""
     info: dict[str, Any] | None = None
-    asked: int = 0
+    told: bool = False
+    idle_bytes: int = 0
     ended: bool = False
+
+    def tell(self) -> None:
+        """Have it prepare, once; that it is gone shows when it is waited for."""
+        if not self.told:
+            self.told = True
+            with contextlib.suppress(OSError):
+                self.connection.send(wire.frame({"prepare": True}))
 
     def close(self) -> None:
         """Let go of it; an idle worker leaves by itself when its connection closes."""
@@ -104,7 +115,7 @@ class Preloaded:
         self._guard = os.fdopen(kept, "wb", buffering=0)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed command, no shell
-                command(theirs.fileno(), guard, worker_module, python),
+                command("preload", str(theirs.fileno()), str(guard), worker_module, python=python),
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
@@ -139,8 +150,11 @@ class Preloaded:
         self._loaded = True
         return message
 
-    def fork(self) -> Worker:
-        """Ask for a new worker; it prepares on its own, and nothing is waited for.
+    def fork(self, fresh: bool) -> Worker:
+        """Ask for a new worker; nothing is waited for, and it waits until it is told to prepare.
+
+        Args:
+            fresh: whether it is an interpreter of its own.
 
         Raises:
             ConnectionError: the preloaded process is gone.
@@ -151,9 +165,10 @@ class Preloaded:
         # Appending keeps writes at the end after the worker has emptied the file.
         fcntl.fcntl(output, fcntl.F_SETFL, os.O_APPEND)
         self._forks += 1
-        worker = Worker(self._forks, ours, output)
+        worker = Worker(self._forks, ours, output, fresh)
+        message = {"fork": worker.number, "fresh": fresh}
         try:
-            wire.send_packet(self._control, {"fork": worker.number}, (theirs.fileno(), output))
+            wire.send_packet(self._control, message, (theirs.fileno(), output))
         except OSError as error:
             worker.close()
             self.gone = True

@@ -1,12 +1,14 @@
-"""The worker: a forked child that prepares a target once and answers one request at a time.
+"""The worker: prepares a target once, when told to, and answers one request at a time.
 
-It is driven by a module that it was forked with, which must offer:
+It is a fork of the preloaded process, or a fresh interpreter, and is driven by a module that must
+offer:
 
 - ``prepare(target) -> dict``: build what the requests need;
 - ``answer(request) -> dict``: answer one request;
 - ``poisoned() -> str``: "" while the device is fine, else what is wrong with it.
 
-It writes one frame after preparing, ``{"ready": ...}`` or ``{"setup_error": ...}``, and one for
+The first frame it reads, ``{"prepare": true}``, has it prepare: until then it has touched no
+device. It writes one frame after that, ``{"ready": ...}`` or ``{"setup_error": ...}``, and one for
 each request: ``{"id", "answer", "poisoned"}``, or with ``broken`` (our own fault) or ``oom`` (a
 MemoryError that nobody caught) in place of the answer.
 """
@@ -15,15 +17,17 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import resource
 import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from fuzz.isolation import kernel, wire
+
+_Result = TypeVar("_Result")
 
 _DETAILS_LIMIT: Final = 8_000  # two of them fit a packet
 _ERRORS: Final = 2
@@ -32,25 +36,26 @@ _ERRORS: Final = 2
 def serve(
     connection: socket.socket,
     errors: int,
-    module: ModuleType,
-    target: dict[str, Any],
+    load: Callable[[], ModuleType],
+    setup: dict[str, Any],
     parent: int,
-    setup_seconds: float,
 ) -> NoReturn:
     """Be a worker until the driver closes the connection; never returns.
 
     Args:
         connection: to the driver.
         errors: descriptor of the file that takes standard output and error.
-        module: see the module's docstring.
-        target: what to prepare.
+        load: gives the module; see the module's docstring.
+        setup: ``target``: what to prepare; ``setup_seconds``: after this long, loading or
+            preparing writes down where it is.
         parent: the preloaded process; the worker dies with it.
-        setup_seconds: after this long, preparing writes down where it is.
     """
     try:
         _settle(errors, parent)
-        if _prepare(connection, module, target, setup_seconds):
-            _answer_all(connection, module)
+        frames = wire.Frames()
+        module = _prepare(connection, frames, load, setup)
+        if module is not None:
+            _answer_all(connection, frames, module)
     except ConnectionError:
         # The driver closed the connection in the middle of a reply: it wants no more of this.
         os._exit(0)
@@ -108,7 +113,7 @@ def _settle(errors: int, parent: int) -> None:
     # Ctrl-C is the driver's to handle; a worker that died of it would look like a crash.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kernel.offer_to_oom_killer()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    kernel.no_core_dumps()
     os.dup2(errors, 1)
     os.dup2(errors, _ERRORS)
     os.close(errors)
@@ -116,23 +121,41 @@ def _settle(errors: int, parent: int) -> None:
 
 
 def _prepare(
-    connection: socket.socket, module: ModuleType, target: dict[str, Any], seconds: float
-) -> bool:
+    connection: socket.socket,
+    frames: wire.Frames,
+    load: Callable[[], ModuleType],
+    setup: dict[str, Any],
+) -> ModuleType | None:
+    """Load, wait to be told, prepare; return the module when there are requests to come."""
+    seconds = setup["setup_seconds"]
+    module = _attempt(connection, seconds, load)
+    if module is None or wire.receive_frame(connection, frames) is None:
+        return None  # it failed, or is a spare that was never needed
+    ready = _attempt(
+        connection, seconds, lambda: wire.frame({"ready": module.prepare(setup["target"])})
+    )
+    if ready is None:
+        return None
+    connection.sendall(ready)
+    return module
+
+
+def _attempt(
+    connection: socket.socket, seconds: float, step: Callable[[], _Result]
+) -> _Result | None:
+    """Do one step of the setup; if it fails, tell the driver why and return None."""
     faulthandler.dump_traceback_later(seconds, file=_ERRORS)
     try:
-        reply = wire.frame({"ready": module.prepare(target)})
+        return step()
     except BaseException as error:  # SystemExit too: every end of preparing is an answer
         reply = wire.frame({"setup_error": describe(error)})
-        connection.sendall(reply)
-        return False
     finally:
         faulthandler.cancel_dump_traceback_later()
     connection.sendall(reply)
-    return True
+    return None
 
 
-def _answer_all(connection: socket.socket, module: ModuleType) -> None:
-    frames = wire.Frames()
+def _answer_all(connection: socket.socket, frames: wire.Frames, module: ModuleType) -> None:
     while (request := wire.receive_frame(connection, frames)) is not None:
         _forget_output()
         # A thread in C writes it, so it names a hang that never gives up the interpreter lock.

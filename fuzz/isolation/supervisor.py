@@ -5,43 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, get_args
 
-from fuzz.isolation import autopsy, wire
+from fuzz.isolation import autopsy
 from fuzz.isolation.conversation import Lost, converse
 from fuzz.isolation.deadline import Deadline
-from fuzz.isolation.errors import NoAnswer, ProblemKind, SetupProblem
-from fuzz.isolation.journal import Journal
+from fuzz.isolation.errors import NoAnswer
+from fuzz.isolation.journal import Journal, JournalError
 from fuzz.isolation.memory import Memory, measure
+from fuzz.isolation.pool import Pool, Settings
 from fuzz.isolation.preloaded import Preloaded, Worker
+from fuzz.isolation.told import LateDeath, Ran, Ready
 from fuzz.target import Target, target_to_plain
 from fuzz.verdict import Kind, Outcome, outcome_from_plain
 from strategies.case import Case, to_plain
 
-_ATTEMPTS: Final = 3
-_SETUP_SECONDS: Final = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What is known once the first worker is ready.
-
-    Attributes:
-        versions: what loading the worker module gave.
-        info: what preparing the target gave.
-        pid: the preloaded process.
-        seconds: how long starting took.
-        threads: how many threads the preloaded process has; more than one make forking unsafe.
-    """
-
-    versions: dict[str, Any]
-    info: dict[str, Any]
-    pid: int
-    seconds: float
-    threads: int
+LINGER: Final = 0.5
+"""Seconds for which a process is watched after its answer, where a death may come late."""
 
 
 class Supervisor:
@@ -51,11 +34,10 @@ class Supervisor:
     started is left behind: not after :meth:`close`, not when the driver is killed.
 
     Attributes:
-        forks: how many workers were forked.
-        restarts: how many workers were replaced because they were lost.
-        preloads: how often the preloaded process was started.
-        idle_deaths: how many workers died between two requests.
-        unkillable: how many killed workers were not seen to die.
+        predecessor: what the worker of the latest :meth:`check` had been given before, None if
+            nothing.
+        in_hand: the smallest case of a failure that is being made smaller, None while there is
+            none; the journal has it beside the case that runs.
     """
 
     def __init__(
@@ -68,7 +50,10 @@ class Supervisor:
         memory_limit_mib: int = 8192,
         python: str = sys.executable,
         pythonpath: Sequence[str] = (),
-        setup_seconds: float = _SETUP_SECONDS,
+        setup_seconds: float = 300.0,
+        idle_seconds: float = 20.0,
+        fresh_process: bool = False,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take the settings; nothing is started yet.
 
@@ -77,29 +62,39 @@ class Supervisor:
             worker_module: the module to load; see :mod:`fuzz.isolation.serve_requests`.
             journal: where each case is written down before it runs. It stays the caller's.
             deadline: how long a case may take.
-            memory_limit_mib: what a worker may hold, its captured output included.
+            memory_limit_mib: what cases may make a worker hold, its captured output included.
             python: the interpreter of the environment to run in.
             pythonpath: folders that come first on its import path.
             setup_seconds: how long loading, and preparing, may each take.
+            idle_seconds: see :class:`~fuzz.isolation.pool.Settings`.
+            fresh_process: run every case in a fresh interpreter of its own, which shares nothing
+                with any other and costs seconds.
+            notify: told in one line what a user should know.
         """
         self._target = target_to_plain(target)
-        self._worker_module = worker_module
         self._journal = journal
         self._deadline = deadline or Deadline()
         self._memory_limit_mib = memory_limit_mib
-        self._python = python
-        self._pythonpath = tuple(pythonpath)
-        self._setup_seconds = setup_seconds
-        self._preloaded: Preloaded | None = None
-        self._current: Worker | None = None
-        self._spare: Worker | None = None
-        self._deaths_in_a_row = 0
+        self._fresh_process = fresh_process
+        self._notify = notify
+        self._pool = Pool(
+            Settings(
+                self._target,
+                worker_module,
+                python,
+                pythonpath,
+                setup_seconds,
+                idle_seconds,
+                fresh_process,
+            ),
+            notify,
+        )
         self._requests = 0
-        self.forks = 0
-        self.restarts = 0
-        self.preloads = 0
-        self.idle_deaths = 0
-        self.unkillable = 0
+        self._ran: Ran | None = None
+        self._late: list[LateDeath] = []
+        self._hung = False
+        self.predecessor: Ran | None = None
+        self.in_hand: Ran | None = None
 
     def __enter__(self) -> Supervisor:
         """Return itself, not started."""
@@ -117,7 +112,27 @@ class Supervisor:
     @property
     def worker_pid(self) -> int | None:
         """The process id of the worker in use."""
-        return self._current.pid if self._current else None
+        return self._pool.current.pid if self._pool.current else None
+
+    @property
+    def forks(self) -> int:
+        """How many workers were started."""
+        return self._pool.forks
+
+    @property
+    def restarts(self) -> int:
+        """How many workers in use were replaced because they were lost."""
+        return self._pool.restarts
+
+    @property
+    def preloads(self) -> int:
+        """How often the preloaded process was started."""
+        return self._pool.preloads
+
+    @property
+    def unkillable(self) -> Sequence[int]:
+        """Process ids of killed workers that were not seen to die."""
+        return tuple(self._pool.unkillable)
 
     def start(self) -> Ready:
         """Load the worker module and prepare the first worker.
@@ -126,22 +141,24 @@ class Supervisor:
             SetupProblem: no worker can be had for this target.
             RuntimeError: it is started already.
         """
-        if self._preloaded is not None:
+        if self._pool.preloaded is not None:
             raise RuntimeError("the supervisor is started already")
         started = time.monotonic()
         try:
-            handshake = self._launch()
-            self._current = self._take(attempts=1)
-            return Ready(
-                versions=handshake["versions"],
-                info=self._current.info or {},
-                pid=self._preloaded.pid if self._preloaded else -1,
-                seconds=time.monotonic() - started,
-                threads=handshake["threads"],
-            )
+            handshake, worker = self._pool.start()
         except BaseException:
             self.close()
             raise
+        info = worker.info or {}
+        if "build_seconds" in info:
+            self._deadline.expect(info["build_seconds"])
+        return Ready(
+            versions=handshake["versions"],
+            info=info,
+            pid=self._pool.preloaded.pid if self._pool.preloaded else -1,
+            seconds=time.monotonic() - started,
+            threads=handshake["threads"],
+        )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask the current worker something other than a check.
@@ -158,179 +175,156 @@ class Supervisor:
         Raises:
             SetupProblem: no worker can be had any more.
         """
-        return self._check(self._use(), property_id, case, self._deadline.seconds())
-
-    def check_fresh(self, property_id: str, case: Case) -> Outcome:
-        """Check a case in a process that has run nothing else, and runs nothing after it.
-
-        Raises:
-            SetupProblem: no worker can be had any more.
-        """
-        worker = self._take()
-        try:
-            outcome = self._check(worker, property_id, case, self._deadline.patient())
-        except BaseException:
-            self._lose(worker, wait=False)
-            raise
-        self._lose(worker)
+        if self._fresh_process:
+            return self._in_fresh(property_id, case, self._deadline.seconds(), LINGER)
+        worker = self._use()
+        self.predecessor, self._ran = self._ran, Ran(property_id, case)
+        deadline = self._deadline.brisk() if self._hung else self._deadline.seconds()
+        outcome = self._check(worker, property_id, case, deadline)
+        self._hung = self._hung or outcome.verdict == "hang"
         return outcome
 
-    def fork_seconds(self) -> float:
-        """Return how long a worker takes from fork to ready, measured on one nobody waits for.
+    def check_fresh(self, property_id: str, case: Case, linger: float = 0.0) -> Outcome:
+        """Check a case in a process that has run nothing else, and runs nothing after it.
+
+        Args:
+            property_id: the property.
+            case: the case.
+            linger: seconds to go on looking at the process after its answer, for a death that
+                comes late.
 
         Raises:
             SetupProblem: no worker can be had any more.
         """
-        preloaded = self._alive()
-        started = time.monotonic()
-        worker = self._fork(preloaded)
+        return self._in_fresh(property_id, case, self._deadline.patient(), linger)
+
+    def explain(self, property_id: str, case: Case) -> list[tuple[str, str]]:
+        """Ask a worker of its own what more it can say of a failing case, with labels.
+
+        Nothing where it dies or hangs over it.
+
+        Raises:
+            SetupProblem: no worker can be had any more.
+        """
+        worker = self._pool.take()
+        request = {"op": "explain", "property": property_id, "case": to_plain(case)}
         try:
-            self._wait_until_ready(preloaded, worker)
-            return time.monotonic() - started
+            answer, _ = self._ask(worker, request, self._deadline.ceiling)
+            return [(str(label), str(text)) for label, text in answer["said"]]
+        except (NoAnswer, KeyError, TypeError, ValueError):
+            return []
         finally:
-            self._lose(worker)
+            self._pool.lose(worker, wait=False)
+
+    def late_deaths(self, linger: float = 0.0) -> list[LateDeath]:
+        """Return the workers that died after an answer, each once.
+
+        Args:
+            linger: seconds to wait for such a death of the worker in use.
+        """
+        worker = self._pool.current
+        if linger and worker is not None and self._ran is not None:
+            self._watch(worker, linger)
+        self._bury()
+        found, self._late = self._late, []
+        return found
+
+    def replace(self) -> None:
+        """Have the next check run in a new worker: what this one has run may have spoilt it."""
+        self._bury()
+        self._drop()
+
+    def fork_seconds(self) -> float:
+        """Return how long a worker takes from start to ready, measured on one nobody waits for.
+
+        Raises:
+            SetupProblem: no worker can be had any more.
+        """
+        return self._pool.ready_seconds()
 
     def memory(self) -> dict[str, Memory]:
         """Return the memory of the driver and of each process it has, by its role."""
+        measured = {role: measure(pid) for role, pid in self.pids().items()}
+        return {role: memory for role, memory in measured.items() if memory is not None}
+
+    def pids(self) -> dict[str, int]:
+        """Return the driver's process id and those of the processes it has, by their roles."""
         pids = {"driver": os.getpid()}
-        if self._preloaded is not None:
-            self._preloaded.news()
-            pids["preload"] = self._preloaded.pid
-        for role, worker in (("worker", self._current), ("spare", self._spare)):
+        pool = self._pool
+        if pool.preloaded is not None:
+            pool.preloaded.news()
+            pids["preload"] = pool.preloaded.pid
+        for role, worker in (("worker", pool.current), ("spare", pool.spare)):
             if worker is not None and worker.pid is not None:
                 pids[role] = worker.pid
-        measured = {role: measure(pid) for role, pid in pids.items()}
-        return {role: memory for role, memory in measured.items() if memory is not None}
+        return pids
 
     def close(self) -> None:
         """End every process; doing so twice is fine."""
-        preloaded, self._preloaded = self._preloaded, None
-        self._current = self._spare = None
-        if preloaded is not None:
-            preloaded.end()
-
-    # --- workers ------------------------------------------------------------------------
-
-    def _launch(self) -> dict[str, Any]:
-        self._current = self._spare = None
-        self._preloaded = Preloaded(
-            self._worker_module,
-            self._target,
-            self._python,
-            self._pythonpath,
-            self._setup_seconds,
-        )
-        self.preloads += 1
-        return self._preloaded.handshake()
-
-    def _alive(self) -> Preloaded:
-        """Return the preloaded process, a new one if the last has died."""
-        if self._preloaded is None:
-            raise RuntimeError("the supervisor is not started")
-        self._preloaded.news()
-        if not self._preloaded.gone and not self._preloaded.torn:
-            return self._preloaded
-        if self._preloaded.gone:
-            self._deaths_in_a_row += 1
-            if self._deaths_in_a_row >= _ATTEMPTS:
-                how, log = self._preloaded.death(), self._preloaded.log()
-                message = f"the preloaded process died {_ATTEMPTS} times in a row, last by {how}"
-                raise SetupProblem("broken", message, log)
-        self._preloaded.end()
-        self._launch()
-        return self._preloaded
+        self._pool.close()
 
     def _use(self) -> Worker:
         """Return a living worker for the next request."""
-        self._alive()
-        if self._current is not None and self._current.death:
-            self.idle_deaths += 1
-            self._lose(self._current)
-        if self._current is None:
-            self._current = self._take()
-        return self._current
+        self._pool.alive()
+        self._bury()
+        if self._pool.current is None:
+            self._pool.current = self._pool.take()
+            self._ran = None
+        return self._pool.current
 
-    def _take(self, attempts: int = _ATTEMPTS) -> Worker:
-        """Return a worker that is ready and has run nothing, and have the next one forked."""
-        problem = SetupProblem("broken", "no worker could be forked")
-        for _ in range(attempts):
-            preloaded = self._alive()
-            worker = None
-            try:
-                worker, self._spare = self._spare or self._fork(preloaded), None
-                self._wait_until_ready(preloaded, worker)
-                self._spare = self._fork(preloaded)
-                return worker
-            except ConnectionError:
-                # The preloaded process went between two looks at it.
-                if worker is not None and worker.info is not None:
-                    return worker
-            except SetupProblem as error:
-                problem = error
-                self._lose(worker)
-                if error.kind == "usage":
-                    break
-            except BaseException:
-                self._lose(worker, wait=False)
-                raise
-        raise problem
+    def _bury(self) -> None:
+        """Take in that the worker in use has died between two requests."""
+        worker = self._pool.current
+        if self._pool.preloaded is not None:
+            self._pool.preloaded.news()
+        if worker is None or not worker.death:
+            return
+        if self._ran is not None:
+            outcome = autopsy.died(worker.death, worker.printed(autopsy.EVIDENCE), 0.0)
+            self._late.append(LateDeath(self._ran, outcome))
+        self._drop()
 
-    def _fork(self, preloaded: Preloaded) -> Worker:
-        worker = preloaded.fork()
-        self.forks += 1
-        return worker
+    def _drop(self) -> None:
+        self._pool.lose(self._pool.current)
+        self._ran = None
 
-    def _wait_until_ready(self, preloaded: Preloaded, worker: Worker) -> None:
-        # A moment more, in which the worker writes down where it is.
-        end = time.monotonic() + self._setup_seconds + 0.5
-        while True:
-            try:
-                message = worker.frames.take()
-            except wire.WireError as error:
-                raise SetupProblem("broken", f"a new worker sent garbage: {error}") from None
-            # The number can come after the worker's own word: two sockets keep no order.
-            if message is not None and "ready" in message:
-                worker.info = dict(message["ready"])
-            elif message is not None:
-                problem = message["setup_error"]
-                kind: ProblemKind = "usage" if problem["kind"] == "usage" else "broken"
-                raise SetupProblem(kind, problem["message"], problem["details"] + worker.printed())
-            if worker.info is not None and worker.pid is not None:
-                return
-            if preloaded.gone:
-                raise ConnectionError("the preloaded process is gone")
-            if worker.death and worker.ended:
-                line = autopsy.last_words(worker.printed(autopsy.EVIDENCE))
-                text = f"a worker died by {worker.death} while preparing"
-                raise SetupProblem("broken", f"{text}: {line}" if line else text, worker.printed())
+    def _in_fresh(self, property_id: str, case: Case, deadline: float, linger: float) -> Outcome:
+        worker = self._pool.take()
+        try:
+            outcome = self._check(worker, property_id, case, deadline)
+            if linger and not outcome.failed:
+                outcome = self._linger(worker, linger) or outcome
+        except BaseException:
+            self._pool.lose(worker, wait=False)
+            raise
+        self._pool.lose(worker)
+        return outcome
+
+    def _linger(self, worker: Worker, seconds: float) -> Outcome | None:
+        """Look at a worker that has answered; return its death as an outcome, None if it lives."""
+        if not self._watch(worker, seconds):
+            return None
+        return autopsy.died(worker.death, worker.printed(autopsy.EVIDENCE), seconds)
+
+    def _watch(self, worker: Worker, seconds: float) -> bool:
+        """Wait for a worker to die; tell whether it did."""
+        preloaded = self._pool.preloaded
+        end = time.monotonic() + seconds
+        while preloaded is not None and not worker.death and not preloaded.gone:
             left = end - time.monotonic()
             if left <= 0:
-                text = f"preparing a worker took more than {self._setup_seconds:g} s"
-                raise SetupProblem("broken", text, worker.printed())
+                break
             preloaded.wait(worker, left)
-
-    def _lose(self, worker: Worker | None, wait: bool = True) -> None:
-        """Kill a worker and forget it; a stuck one is tolerated, the next takes its place."""
-        if worker is None or self._preloaded is None:
-            return
-        if worker is self._current:
-            self._current = None
-            self.restarts += 1
-        self._preloaded.kill(worker)
-        if wait and not self._preloaded.wait_for_death(worker) and not self._preloaded.gone:
-            self.unkillable += 1
-
-    # --- requests -----------------------------------------------------------------------
+        return bool(worker.death)
 
     def _check(self, worker: Worker, property_id: str, case: Case, deadline: float) -> Outcome:
         plain = to_plain(case)
-        if self._journal is not None:
-            self._journal.record(property_id, plain, self._target)
+        self._write_down(property_id, plain)
         request = {"op": "check", "property": property_id, "case": plain}
         try:
             answer, seconds = self._ask(worker, request, deadline)
         except NoAnswer as problem:
-            return problem.outcome
+            return self._hinted(problem.outcome)
         try:
             outcome = outcome_from_plain(answer["outcome"])
             if outcome.verdict not in get_args(Kind):
@@ -342,10 +336,31 @@ class Supervisor:
         self._deadline.note(seconds)
         return outcome
 
+    def _write_down(self, property_id: str, case: dict[str, Any]) -> None:
+        if self._journal is None:
+            return
+        try:
+            hand = self.in_hand
+            held = {"property": hand.property, "case": to_plain(hand.case)} if hand else None
+            self._journal.record(property_id, case, self._target, held)
+        except (OSError, JournalError) as error:
+            # It is there for the case that this process dies; without it the run goes on.
+            self._journal = None
+            self._notify(
+                f"the case that is running can no longer be written down ({error}); if this run "
+                "is killed, the next one cannot tell which case it was at"
+            )
+
+    def _hinted(self, outcome: Outcome) -> Outcome:
+        if outcome.verdict != "hang" or self._deadline.learned:
+            return outcome
+        hint = "no case has been answered yet: a target that slow needs a longer --deadline"
+        return replace(outcome, message=f"{outcome.message} ({hint})")
+
     def _ask(
         self, worker: Worker, request: dict[str, Any], deadline: float
     ) -> tuple[dict[str, Any], float]:
-        preloaded = self._preloaded
+        preloaded: Preloaded | None = self._pool.preloaded
         if preloaded is None:
             raise RuntimeError("the supervisor is closed")
         self._requests += 1
@@ -354,13 +369,12 @@ class Supervisor:
             return converse(preloaded, worker, numbered, deadline, self._memory_limit_mib)
         except Lost as problem:
             # Whatever it is, this worker's state can no longer be trusted.
-            self._lose(worker)
+            self._pool.lose(worker)
             raise NoAnswer(problem.outcome) from None
         except NoAnswer:
             raise
         except BaseException:
-            self._lose(worker, wait=False)
+            self._pool.lose(worker, wait=False)
             raise
         finally:
-            if not preloaded.gone:
-                self._deaths_in_a_row = 0
+            self._pool.went_well()

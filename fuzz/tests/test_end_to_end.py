@@ -11,8 +11,17 @@ from fuzz.tests.test_cli import ropefuzz
 from strategies.case import Image
 
 
-def fuzz(folder: Path, plant: str, cases: int) -> str:
-    arguments = ["run", "--plant", plant, "--property", "no_crash", "--cases", str(cases)]
+def fuzz(folder: Path, plant: str, cases: int, *options: str, property_id: str = "no_crash") -> str:
+    arguments = [
+        "run",
+        "--plant",
+        plant,
+        "--property",
+        property_id,
+        "--cases",
+        str(cases),
+        *options,
+    ]
     done = ropefuzz(folder, *arguments, "--seed", "1", "--save-to", "saves")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr == ""
@@ -35,6 +44,20 @@ def test_the_original_bug_is_found_saved_and_replayed(tmp_path: Path):
     without = ropefuzz(tmp_path, "replay", path)
     assert without.stdout == f"FIXED  {path}: passes\n"
     assert without.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "property_id"),
+    [(("--attn", "flash_attention_2"), "no_crash"), ((), "attention_agreement")],
+)
+def test_the_original_bug_as_it_happened_is_found_and_made_small(
+    tmp_path: Path, options: tuple[str, ...], property_id: str
+):
+    printed = fuzz(tmp_path, "rotary-table-short-flash", 20, *options, property_id=property_id)
+    assert "FINDING no_crash (error): index 0 passed a table of 0 rows" in printed
+    assert "smallest case       one text token, no image\n" in printed
+    assert "confirmed           3 of 3 fresh processes" in printed
+    assert "new findings 1, " in printed
 
 
 @pytest.mark.parametrize("plant", ["abort", "exit", "sticky-device-error"])

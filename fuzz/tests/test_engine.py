@@ -10,15 +10,15 @@ from typing import Any, cast
 import pytest
 
 from fuzz import engine, ledger, regression
-from fuzz.engine import Options, Report
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, KnownSeen, Notice, Progress, PropertyDone, RunStarted
-from fuzz.finding import Finding
 from fuzz.isolation.errors import SetupProblem
-from fuzz.isolation.supervisor import Ready, Supervisor
+from fuzz.isolation.supervisor import Supervisor
+from fuzz.isolation.told import LateDeath, Ran, Ready
+from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.verdict import Outcome, Signature
-from strategies.case import Case, Image, has_images
+from strategies.case import Case, Image, Text, has_images
 from strategies.geometry import geometry_to_plain
 from strategies.tests.examples import QWEN2_VL
 
@@ -43,20 +43,37 @@ class Stub:
     answer: Check
     fresh: Check | None = None
     threads: int = 1
+    unchecked: tuple[str, ...] = ()
     checked: list[Case] = field(default_factory=list)
     confirmed: list[Case] = field(default_factory=list)
+    late: list[LateDeath] = field(default_factory=list)
+    lingered: list[float] = field(default_factory=list)
+    predecessor: Ran | None = None
+    in_hand: Ran | None = None
+    replaced: int = 0
 
     def start(self) -> Ready:
-        info = {"geometry": geometry_to_plain(QWEN2_VL)}
+        info = {"geometry": geometry_to_plain(QWEN2_VL), "unchecked": self.unchecked}
         return Ready({"transformers": "5.0.0", "torch": "2.9"}, info, 1, 0.5, self.threads)
 
     def check(self, _: str, case: Case) -> Outcome:
         self.checked.append(case)
         return self.answer(case)
 
-    def check_fresh(self, _: str, case: Case) -> Outcome:
+    def check_fresh(self, _: str, case: Case, linger: float = 0.0) -> Outcome:
         self.confirmed.append(case)
+        self.lingered.append(linger)
         return (self.fresh or self.answer)(case)
+
+    def explain(self, _: str, case: Case) -> list[tuple[str, str]]:
+        return [("begins at", f"row {len(case.rows)}")]
+
+    def late_deaths(self, _linger: float = 0.0) -> list[LateDeath]:
+        late, self.late = self.late, []
+        return late
+
+    def replace(self) -> None:
+        self.replaced += 1
 
 
 @dataclass
@@ -330,7 +347,7 @@ def test_a_refusal_is_no_finding(bench: Bench):
 def test_a_finding_that_cannot_be_saved_is_told_all_the_same(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
-    def save(_: Finding, __: Path) -> tuple[Path, bool]:
+    def save(*_: object) -> tuple[Path, bool]:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(regression, "save", save)
@@ -387,6 +404,11 @@ def test_a_preloaded_process_with_threads_is_pointed_out(bench: Bench):
     ]
 
 
+def test_what_a_target_cannot_check_is_pointed_out(bench: Bench):
+    bench(Stub(lambda _: PASS, unchecked=("x is not compared",)), cases=1)
+    assert [e.text for e in bench.events if isinstance(e, Notice)] == ["x is not compared"]
+
+
 def test_time_is_shared_out_over_the_properties(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     # A clock of our own: each case takes one second.
     stub = Stub(lambda _: PASS)
@@ -396,3 +418,175 @@ def test_time_is_shared_out_over_the_properties(bench: Bench, monkeypatch: pytes
         "no_crash": 15,
         "causality": 15,
     }
+
+
+def spoilt(marker: str) -> Outcome:
+    return Outcome("crash", f"died of {marker}", Signature("no_crash", "crash", marker))
+
+
+def test_what_a_spoilt_process_claims_is_looked_for_in_fresh_ones(bench: Bench):
+    """After its first image the process fails on everything; fresh ones fail on images only."""
+    seen: list[Case] = []
+
+    def polluted(case: Case) -> Outcome:
+        if has_images(case):
+            seen.append(case)
+        return failing("images") if seen else PASS
+
+    stub = Stub(polluted, fresh=images_fail)
+    report = bench(stub)
+    (finding,) = report.findings
+    assert finding.case == ONE_IMAGE
+    assert (finding.failed, finding.runs, finding.complete) == (3, 3, True)
+    assert stub.replaced == 1
+    assert report.exit_code == 1
+
+
+def test_a_death_that_the_case_before_had_caused_is_laid_to_that_one(bench: Bench):
+    culprit = Case(rows=((Image(56, 56),),), decode=1)
+    stub = Stub(
+        lambda c: spoilt("SIGSEGV") if c.cache == "static" else PASS,
+        fresh=lambda c: spoilt("SIGSEGV") if has_images(c) else PASS,
+        predecessor=Ran("no_crash", culprit),
+    )
+    (finding,) = bench(stub).findings
+    assert finding.first == culprit
+    assert finding.case == ONE_IMAGE
+    assert finding.status == "confirmed"
+    assert max(stub.lingered) > 0
+
+
+def test_what_no_fresh_process_shows_is_flaky_with_its_counts(bench: Bench):
+    stub = Stub(
+        lambda c: spoilt("SIGSEGV") if c.cache == "static" else PASS,
+        fresh=lambda _: PASS,
+        predecessor=Ran("cache_agreement", Case()),
+    )
+    report = bench(stub)
+    (finding,) = report.findings
+    assert (finding.status, finding.failed, finding.runs) == ("flaky", 0, 3)
+    assert report.exit_code == 0
+
+
+def test_a_process_that_dies_after_its_answer_is_a_finding(bench: Bench):
+    late = LateDeath(Ran("no_crash", Case(rows=((Image(56, 56),),))), spoilt("SIGABRT"))
+    stub = Stub(
+        lambda _: PASS, fresh=lambda c: spoilt("SIGABRT") if has_images(c) else PASS, late=[late]
+    )
+    report = bench(stub)
+    (finding,) = report.findings
+    assert (finding.case, finding.status) == (ONE_IMAGE, "confirmed")
+    assert min(stub.lingered) > 0
+    assert report.exit_code == 1
+
+
+def test_ctrl_c_while_a_late_death_is_looked_at_keeps_it(bench: Bench):
+    def stop(_: Case) -> Outcome:
+        raise KeyboardInterrupt
+
+    late = LateDeath(Ran("no_crash", ONE_IMAGE), spoilt("SIGABRT"))
+    report = bench(Stub(lambda _: PASS, fresh=stop, late=[late]))
+    (finding,) = report.findings
+    assert (finding.case, finding.status) == (ONE_IMAGE, "unconfirmed")
+    assert report.interrupted
+
+
+def test_a_late_death_that_does_not_happen_again_is_flaky(bench: Bench):
+    late = LateDeath(Ran("cache_agreement", ONE_IMAGE), spoilt("SIGKILL"))
+    stub = Stub(lambda _: PASS, late=[late])
+    (finding,) = bench(stub).findings
+    assert (finding.status, finding.failed, finding.runs) == ("flaky", 0, 3)
+    assert finding.property == "cache_agreement"
+
+
+def test_what_was_met_while_another_failure_was_made_small_survives_ctrl_c(bench: Bench):
+    met: list[Case] = []
+
+    def check(case: Case) -> Outcome:
+        if has_images(case):
+            met.append(case)
+            return failing("images")
+        if not met:
+            return PASS
+        if len(met) > 2:
+            raise KeyboardInterrupt
+        return failing("text")
+
+    report = bench(Stub(check))
+    assert {f.signature.what for f in report.findings} == {"images", "text"}
+    assert {f.status for f in report.findings} == {"unconfirmed"}
+    assert len(bench.saved()) == 2
+    assert report.interrupted
+
+
+def test_ctrl_c_while_looking_in_fresh_processes_keeps_the_finding(bench: Bench):
+    asked: list[Case] = []
+
+    def fresh(case: Case) -> Outcome:
+        asked.append(case)
+        if len(asked) > 3:
+            raise KeyboardInterrupt
+        return PASS
+
+    report = bench(Stub(images_fail, fresh=fresh))
+    (finding,) = report.findings
+    assert (finding.failed, finding.runs) == (0, 3)
+    assert report.interrupted
+
+
+def test_what_else_is_met_while_a_late_death_is_made_small_is_pursued_too(bench: Bench):
+    def fresh(case: Case) -> Outcome:
+        if has_images(case):
+            return spoilt("SIGABRT")
+        return failing("text") if case.decode else PASS
+
+    decoded = Case(rows=((Image(56, 56), Text(3)),), decode=1)
+    late = LateDeath(Ran("cache_agreement", decoded), spoilt("SIGABRT"))
+    plain = Stub(lambda c: PASS if has_images(c) else fresh(c), fresh=fresh, late=[late])
+    report = bench(plain)
+    assert {f.signature.what for f in report.findings} == {"SIGABRT", "text"}
+    assert {f.status for f in report.findings} == {"confirmed"}
+
+
+def test_late_deaths_that_are_left_when_a_run_is_stopped_are_kept(bench: Bench):
+    late = [LateDeath(Ran("no_crash", ONE_IMAGE), spoilt(name)) for name in ("SIGABRT", "SIGSEGV")]
+
+    def stop(_: Case) -> Outcome:
+        raise KeyboardInterrupt
+
+    report = bench(Stub(lambda _: PASS, fresh=stop, late=late))
+    assert {f.signature.what for f in report.findings} == {"SIGABRT", "SIGSEGV"}
+    assert {f.status for f in report.findings} == {"unconfirmed"}
+
+
+def test_an_error_of_our_own_ends_the_run_and_keeps_what_was_found(bench: Bench):
+    met: list[Case] = []
+
+    def check(case: Case) -> Outcome:
+        if not has_images(case):
+            return PASS
+        met.append(case)
+        if len(met) > 2:
+            raise OSError(24, "Too many open files")
+        return failing("images")
+
+    report = bench(Stub(check))
+    (finding,) = report.findings
+    assert finding.status == "unconfirmed"
+    assert report.fatal == "OSError: [Errno 24] Too many open files"
+    assert report.exit_code == 1
+
+
+def test_an_error_without_a_text_is_told_too(bench: Bench):
+    def check(_: Case) -> Outcome:
+        raise MemoryError
+
+    report = bench(Stub(check))
+    assert report.fatal == "MemoryError: "
+    assert report.exit_code == 3
+
+
+def test_a_run_that_checked_nothing_could_not_judge(bench: Bench):
+    report = bench(Stub(lambda _: PASS), cases=0, seconds=1e-9)
+    assert report.counts == {"no_crash": {}}
+    assert report.exit_code == 3

@@ -14,6 +14,7 @@ from fuzz.claims import CLAIMS
 from fuzz.errors import UsageProblem
 from fuzz.families import FAMILIES
 from fuzz.ledger import Entry, known, load, shipped
+from fuzz.target import Target
 from fuzz.tests.builders import SIGNATURE
 from strategies.case import Case
 
@@ -42,14 +43,26 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def expects(entry: Entry, case: Case | None = None, release: str = "5.5.0", **changes: Any) -> bool:
+def expects(
+    entry: Entry,
+    case: Case | None = None,
+    release: str = "5.5.0",
+    attn: str = "sdpa",
+    **changes: Any,
+) -> bool:
     signature = replace(SIGNATURE, **changes)
-    return known((entry,), "qwen2_vl", signature, case or Case(), release) is entry
+    return known((entry,), Target(attn=attn), signature, case or Case(), release) is entry
 
 
 def test_any_of_its_signatures_matches():
     assert expects(ENTRY)
     assert expects(ENTRY, what="KeyError")
+
+
+def test_an_entry_can_be_limited_to_an_attention_implementation():
+    entry = replace(ENTRY, attn="flash_attention_2")
+    assert expects(entry, attn="flash_attention_2")
+    assert not expects(entry, attn="sdpa")
 
 
 @pytest.mark.parametrize("field", ["property", "verdict", "what", "where", "message"])
@@ -59,7 +72,7 @@ def test_a_signature_that_differs_in_any_field_does_not_match(field: str):
 
 
 def test_another_family_does_not_match():
-    assert known((ENTRY,), "qwen3_vl", SIGNATURE, Case(), "5.5.0") is None
+    assert known((ENTRY,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +106,7 @@ def test_from_its_expiry_on_it_counts_as_new_again():
 def test_the_first_entry_that_matches_is_returned():
     later = replace(ENTRY, id="later")
     past = replace(ENTRY, id="past", affects="<5")
-    assert known((past, ENTRY, later), "qwen2_vl", SIGNATURE, Case(), "5.5.0") is ENTRY
+    assert known((past, ENTRY, later), Target(), SIGNATURE, Case(), "5.5.0") is ENTRY
 
 
 def test_a_folder_without_a_ledger_knows_nothing(tmp_path: Path):

@@ -13,7 +13,7 @@ import pytest
 from fuzz.claims import CLAIMS
 from fuzz.engine import PROPERTY_KINDS
 from fuzz.families import FAMILIES
-from fuzz.plants import PLANTS
+from fuzz.plants import PLANT_NAMES, PLANTS
 from strategies.cases import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,4 +59,4 @@ def test_the_worker_checks_every_property_and_no_other(worker: Any):
 
 
 def test_the_worker_plants_every_plant_and_no_other(worker: Any):
-    assert set(worker["planters"]) == set(PLANTS)
+    assert set(worker["planters"]) == {*PLANT_NAMES, "on-demand"}

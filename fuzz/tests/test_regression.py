@@ -210,3 +210,23 @@ def test_what_a_dead_run_left_must_be_a_case(tmp_path: Path):
 def test_a_case_of_many_rows_is_saved_too(tmp_path: Path):
     large = Case(rows=tuple((Text(n),) for n in range(1, 200)))
     assert load(save(finding(case=large), tmp_path)[0]).case == large
+
+
+def test_a_smaller_case_that_no_longer_fails_does_not_hide_a_new_one(tmp_path: Path):
+    small, large = finding(case=Case()), finding(case=FIRST)
+    first, _ = save(small, tmp_path)
+    path, written = save(large, tmp_path, still_fails=lambda _: False)
+    assert written
+    assert path != first
+    assert path.name.startswith(first.stem)
+    assert (load(first).case, load(path).case) == (Case(), FIRST)
+    # While the small one does fail, it stands for both.
+    assert save(large, tmp_path, still_fails=lambda _: True) == (first, False)
+
+
+def test_a_finding_of_another_target_is_saved_beside(tmp_path: Path):
+    first, _ = save(finding(), tmp_path)
+    path, written = save(finding(target=Target(attn="eager")), tmp_path)
+    assert written
+    assert path != first
+    assert (load(first).target.attn, load(path).target.attn) == ("sdpa", "eager")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fuzz.engine import Options, Report
 from fuzz.events import PropertyDone
 from fuzz.report import finding_lines, summary_lines, tally_line
+from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.tests.builders import FIRST, finding
 from fuzz.verdict import Signature
@@ -47,9 +47,37 @@ def test_a_flaky_finding_whose_minimization_was_cut_short():
 def test_an_unconfirmed_finding_that_could_not_be_saved():
     lines = finding_lines(finding(runs=0, failed=0), None, "could not be saved: full")
     assert lines[0] == "FINDING (unconfirmed) no_crash (error): index 0 passed a table of 0 rows"
-    assert lines[-2:] == [
+    assert lines[-3:] == [
         "  confirmed           no: the run was stopped before",
         "  not saved           could not be saved: full",
+        '  the case            {"rows":[[{"text":1}]]}',
+    ]
+
+
+def test_a_stack_is_shortened_to_the_inner_frames_of_each_thread():
+    site = "/v/lib/python3.11/site-packages"
+    details = "\n".join(
+        [
+            "Assertion `i < n` failed.",
+            "Timeout (0:00:03)!",
+            "Thread 0x1 (most recent call first):",
+            f'  File "{site}/torch/nn/modules/module.py", line 1778 in _call_impl',
+            *[f'  File "{site}/transformers/a.py", line {n} in f' for n in range(10)],
+            "Thread 0x2 (most recent call first):",
+            '  File "/home/me/b.py", line 7 in g',
+            "Extension modules: numpy (total: 1)",
+        ]
+    )
+    hang = finding(signature=Signature("no_crash", "hang", "deadline"), details=details)
+    shown = [line[4:] for line in finding_lines(hang, PATH, "") if line.startswith("  | ")]
+    assert shown == [
+        "Assertion `i < n` failed.",
+        "Timeout (0:00:03)!",
+        "Thread 0x1 (most recent call first):",
+        *[f"  transformers/a.py:{n} in f" for n in range(8)],
+        "  ... and 2 more",
+        "Thread 0x2 (most recent call first):",
+        "  /home/me/b.py:7 in g",
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,9 +35,6 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
     """Record positions and rotations of every call made in the body."""
     seen = Captured()
     module = release.modeling_module(model)
-    text_name = next(
-        n for n in ("apply_multimodal_rotary_pos_emb", "apply_rotary_pos_emb") if hasattr(module, n)
-    )
 
     def on_positions(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         ids = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
@@ -59,10 +56,26 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
             on_positions, with_kwargs=True
         )
         stack.callback(hook.remove)
-        stack.enter_context(_wrapped(module, text_name, on_text))
+        stack.enter_context(text_rotation(model, on_text))
         if hasattr(module, "apply_rotary_pos_emb_vision"):
             stack.enter_context(_wrapped(module, "apply_rotary_pos_emb_vision", on_vision))
         yield seen
+
+
+def text_rotation(
+    model: nn.Module, note: Callable[[tuple[Any, ...], Any], None]
+) -> AbstractContextManager[None]:
+    """Tell of every rotation of queries and keys in the text model while a body runs.
+
+    Args:
+        model: the model.
+        note: given the vectors before, and those after, each (batch, heads, tokens, head_dim).
+    """
+    module = release.modeling_module(model)
+    name = next(
+        n for n in ("apply_multimodal_rotary_pos_emb", "apply_rotary_pos_emb") if hasattr(module, n)
+    )
+    return _wrapped(module, name, note)
 
 
 @contextmanager

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 
-_poison = ""
+
+class StandIn(Protocol):
+    """What waits in place of a real device, where a planted one stands."""
+
+    def synchronize(self) -> None:
+        """Wait for the device; raise what it has to report."""
 
 
-def poison(message: str) -> None:
-    """Behave from now on as a device does after a sticky error: every later use fails.
-
-    Stands in for CUDA, where the error is asynchronous and a ``try`` can swallow it.
-    """
-    global _poison
-    _poison = message
+stand_in: StandIn | None = None
+"""A planted device of this process; None everywhere but in tests of broken devices."""
 
 
 def probe(device: torch.device) -> str:
     """Wait for the device and use it once; return the error text if it is lost, else ""."""
-    if _poison:
-        return _poison
     try:
+        _synchronize(device)
         one = torch.ones(1, device=device)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
         if float(one.sum()) != 1.0:
             return f"a sum of one element on {device} is not 1"
     except RuntimeError as error:
         return str(error).splitlines()[0]
     return ""
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what torch holds in reserve, so that the next case finds it free."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _synchronize(device: torch.device) -> None:
+    if stand_in is not None:
+        stand_in.synchronize()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -11,10 +11,12 @@ from typing import Final
 import torch
 
 from fuzz.verdict import Kind, Outcome, Signature, without_numbers
+from fuzz.worker.flash.contract import ContractError
 
 OWN: Final = str(Path(__file__).resolve().parent)
 PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
-UNDER_TEST: Final = ("/transformers/", "/flash_attn/")
+CALLER: Final = "/transformers/"
+UNDER_TEST: Final = (CALLER, "/flash_attn/")
 REFUSALS: Final = (ValueError, TypeError, NotImplementedError)
 
 
@@ -70,9 +72,14 @@ def raised(error: BaseException) -> Outcome:
     name = type(error).__name__
     text = str(error).strip()
     first = text.splitlines()[0] if text else ""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return _outcome("oom", name, "", f"out of memory: {first}", first, details)
     frames = _frames(error.__traceback__)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        # Where the last byte was missing is chance: it is told, and is no part of the signature.
+        inner = next((f for f, _ in reversed(frames) if _under_test(f.f_code.co_filename)), None)
+        place = f" in {_name(inner)}" if inner else ""
+        return _outcome("oom", name, "", f"out of memory{place}: {first or name}", first, details)
+    if isinstance(error, ContractError):
+        return _contract(error, frames, details)
     ours = -1
     theirs = -1
     for i, (frame, _) in enumerate(frames):
@@ -92,6 +99,21 @@ def raised(error: BaseException) -> Outcome:
     if kind == "reject":
         sentence = f"refused by {where}: {first}"
     return _outcome(kind, name, where, sentence, first, details)
+
+
+def _contract(error: ContractError, frames: list[tuple[FrameType, int]], details: str) -> Outcome:
+    """Return the outcome of a call that flash-attn is not made for: its caller's doing.
+
+    The guard is ours and raises it, but only for what it was given. Any other exception from
+    beneath it, a mistake of the reference among them, is judged as all others are.
+    """
+    caller = next((f for f, _ in reversed(frames) if CALLER in f.f_code.co_filename), None)
+    if caller is None:
+        return Outcome("broken", f"ContractError: {error}", details=details)
+    where = _name(caller)
+    what = f"ContractError: {','.join(dict.fromkeys(error.codes))}"
+    sentence = f"ContractError in {where}: {error}"
+    return _outcome("error", what, where, sentence, "", details)
 
 
 def _outcome(kind: Kind, what: str, where: str, sentence: str, raw: str, details: str) -> Outcome:

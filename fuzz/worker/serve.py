@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fuzz.families import FAMILIES
-from fuzz.target import target_from_plain
+from fuzz.target import FLASH, target_from_plain
 from fuzz.verdict import Outcome, outcome_to_plain
 from fuzz.worker.errors import WorkerSetupError
 from strategies.case import from_plain
@@ -33,6 +33,9 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     except ImportError as error:
         raise WorkerSetupError(f"torch cannot be imported: {error}") from None
     torch.set_num_threads(1)
+    # Patch embedding is a convolution, where TF32 (10 bits of mantissa) is on by default.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     try:
         import transformers
     except ImportError as error:
@@ -41,7 +44,7 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
         ) from None
     from packaging.version import Version
 
-    from fuzz.worker import release
+    from fuzz.worker import flash, release
 
     if Version(transformers.__version__) < Version(release.OLDEST):
         raise WorkerSetupError(
@@ -49,6 +52,12 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
             "is needed"
         )
     family = FAMILIES[target["family"]]
+    # Before anything of transformers that asks for flash-attn is imported.
+    installed = flash.set_up(target["device"])
+    obstacle = flash.obstacle(target["dtype"])
+    if target["attn"] == FLASH and obstacle:
+        raise WorkerSetupError(f"{FLASH} cannot be used: {obstacle}")
+    _state["unchecked"] = [f"{FLASH} is not compared: {obstacle}"] if obstacle else []
     if not hasattr(transformers, family.architecture):
         raise WorkerSetupError(
             f"transformers {transformers.__version__} has no {family.architecture} (family "
@@ -58,37 +67,60 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     importlib.import_module("fuzz.worker.properties")
     importlib.import_module("fuzz.worker.plants")
     getattr(transformers, family.architecture)
-    return {
+    versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+    if installed.usable:
+        versions["flash-attn"] = f"{installed.version} ({installed.extension})"
+    return versions
 
 
 def prepare(target: dict[str, Any]) -> dict[str, Any]:
     """Build the target's config, processor and first model in this process.
 
+    Returns:
+        ``geometry``; ``build_seconds`` of the model; ``unchecked``: what this environment lacks, a
+        line each.
+
     Raises:
         WorkerSetupError: the target cannot be built.
     """
+    from fuzz.worker.device import probe
     from fuzz.worker.geometry import geometry_of
     from fuzz.worker.plants import planter
     from fuzz.worker.subject import make_subject, model_of
     from strategies.geometry import geometry_to_plain
 
     subject = make_subject(target_from_plain(target), planter(target["plants"]))
+    began = time.perf_counter()
     model_of(subject)
+    seconds = time.perf_counter() - began
+    if lost := probe(subject.device):
+        # On a device that a fork cannot use this shows before any case is blamed for it.
+        raise RuntimeError(f"{subject.device} does not work in this process: {lost}")
     _state["subject"] = subject
-    return {"geometry": geometry_to_plain(geometry_of(subject))}
+    return {
+        "geometry": geometry_to_plain(geometry_of(subject)),
+        "build_seconds": seconds,
+        "unchecked": _state["unchecked"],
+    }
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer one request: check one case against one property."""
+    """Answer one request: check one case against one property, or explain how it fails."""
+    if request["op"] == "explain":
+        return {"said": _explained(request["property"], from_plain(request["case"]))}
     if request["op"] != "check":
         raise ValueError(f"unknown request {request['op']!r}")
+    from fuzz.worker.device import release_memory
+
     case = from_plain(request["case"])
     began = time.perf_counter()
     outcome = judge(request["property"], case)
+    if outcome.verdict == "oom":
+        release_memory(_state["subject"].device)
     return {"outcome": outcome_to_plain(replace(outcome, seconds=time.perf_counter() - began))}
 
 
@@ -105,25 +137,32 @@ def judge(property_id: str, case: Any) -> Outcome:
     except Failed as failure:
         return failed(property_id, failure)
     except IndexError as error:
-        return _for_property(_explained(property_id, case, raised(error)), property_id)
+        return _for_property(_index_named(property_id, case, raised(error)), property_id)
     except Exception as error:
         return _for_property(raised(error), property_id)
     return Outcome("pass")
 
 
-def _explained(property_id: str, case: Any, outcome: Outcome) -> Outcome:
+def _explained(property_id: str, case: Any) -> list[tuple[str, str]]:
+    from fuzz.worker.explain import explain
+    from fuzz.worker.properties import CHECKS
+
+    return explain(_state["subject"], property_id, CHECKS[property_id], case)
+
+
+def _index_named(property_id: str, case: Any, outcome: Outcome) -> Outcome:
     """Run a case with an index error once more, to say which index passed which table."""
-    from fuzz.worker.bounds import IndexBounds, OutOfBounds
     from fuzz.worker.exact import lane
+    from fuzz.worker.guard.index import OutOfBounds, guarded
     from fuzz.worker.properties import CHECKS
 
     subject = _state["subject"]
     where = outcome.signature.where if outcome.signature else ""
     try:
-        with lane(subject.target.dtype), IndexBounds():
+        with lane(subject.target.dtype), guarded():
             CHECKS[property_id](subject, case)
     except OutOfBounds as found:
-        return replace(outcome, message=f"{found} in {where}")
+        return replace(outcome, message=f"{str(found).partition(':')[0]} in {where}")
     except Exception:  # noqa: S110 - the failure itself stands; only its wording is at stake
         pass
     return outcome

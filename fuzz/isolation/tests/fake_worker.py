@@ -5,22 +5,26 @@ The target's family does the same for loading and preparing.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fuzz.worker import faults
+
 SITE = "/v/lib/python3/site-packages"
 _poisoned = ""
 _asked = 0
+_loaded_in = 0
 _kept: list[bytearray] = []
 
 
@@ -38,6 +42,8 @@ class OddError(Exception):
 
 def load(target: dict[str, Any]) -> dict[str, Any]:
     """Print, then load or fail as the family says."""
+    global _loaded_in
+    _loaded_in = os.getpid()
     print("printed while loading")
     os.write(1, b"written while loading\n")
     match target["family"]:
@@ -72,6 +78,17 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
             os.abort()
         case "prepare-hangs":
             _spin()
+        case "fork-hangs" if os.getpid() != _loaded_in:
+            threading.Event().wait()  # as on a lock that a thread of the parent held
+        case "fork-breaks" if os.getpid() != _loaded_in:
+            raise RuntimeError("Cannot re-initialize CUDA in forked subprocess")
+        case "prepare-works-long":
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                pass
+    if marker := os.environ.get("FAKE_WORKER_PREPARED"):
+        with Path(marker).open("a") as file:
+            file.write(f"{os.getpid()}\n")
     return {"prepared": target["family"], "pid": os.getpid()}
 
 
@@ -99,11 +116,11 @@ def outcome(message: str = "") -> dict[str, Any]:
     return {"outcome": {**plain, "details": "", "seconds": 0.001}}
 
 
-def in_transformers(deed: Callable[[], Any]) -> Callable[[], Any]:
+def in_transformers(deed: Callable[[], Any], family: str = "fake") -> Callable[[], Any]:
     """Return a function that calls another from what looks like a file of transformers."""
     source = "def forward():\n    return deed()\n"
     names: dict[str, Any] = {"deed": deed}
-    file = f"{SITE}/transformers/models/fake/modeling_fake.py"
+    file = f"{SITE}/transformers/models/{family}/modeling_{family}.py"
     exec(compile(source, file, "exec"), names)  # noqa: S102 - a fixed text, for its file name
     forward: Callable[[], Any] = names["forward"]
     return forward
@@ -118,6 +135,8 @@ def _facts() -> dict[str, Any]:
         "descriptors": {p.name: _link(p) for p in Path("/proc/self/fd").iterdir()},
         "ignores_interrupt": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
         "oom_score_adj": Path("/proc/self/oom_score_adj").read_text().strip(),
+        "loaded_here": os.getpid() == _loaded_in,
+        "core_limit": resource.getrlimit(resource.RLIMIT_CORE)[0],
         "threads": int(status.split("Threads:")[1].split()[0]),
     }
 
@@ -144,10 +163,6 @@ def _abort() -> None:
     os.abort()
 
 
-def _segfault() -> None:
-    ctypes.string_at(0)
-
-
 def _ignore_all_signals() -> None:
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
@@ -155,19 +170,8 @@ def _ignore_all_signals() -> None:
     _spin()
 
 
-def _hold_the_lock() -> None:
-    # PyDLL keeps the interpreter lock during the call, as a stuck kernel launch does.
-    ctypes.PyDLL(None).sleep(60)
-
-
-def _flood() -> None:
-    for _ in range(80):
-        os.write(1, b"o" * 65536)
-        os.write(2, b"e" * 65536)
-
-
 def _flood_and_abort() -> None:
-    _flood()
+    faults.flood()
     os.write(2, b"\nCUDA error: misaligned address\n")
     os.abort()
 
@@ -197,11 +201,6 @@ def _poison(text: str) -> Callable[[], None]:
         _poisoned = text
 
     return deed
-
-
-def _kill_parent() -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(60)
 
 
 def _hoard() -> None:
@@ -254,10 +253,6 @@ def _poison_and_raise() -> None:
     raise ValueError("late")
 
 
-def _kill_self() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _stop_self() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -265,6 +260,14 @@ def _stop_self() -> None:
 def _interrupt_driver_and_hang() -> None:
     os.kill(int(os.environ["FAKE_WORKER_DRIVER"]), signal.SIGINT)
     _spin()
+
+
+def _die_later() -> None:
+    def die() -> None:
+        time.sleep(0.2)
+        os.abort()
+
+    threading.Thread(target=die).start()
 
 
 def _nothing() -> None:
@@ -275,15 +278,15 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "pass": _nothing,
     "abort": _abort,
     "abort-in-model": in_transformers(_abort),
-    "segfault-in-model": in_transformers(_segfault),
+    "segfault-in-model": in_transformers(faults.segfault),
     "exit": lambda: os._exit(0),
     "sys-exit": _raise(SystemExit(4)),
-    "kill-self": _kill_self,
+    "kill-self": faults.killed,
     "hang": in_transformers(_spin),
     "hang-ignoring-signals": _ignore_all_signals,
-    "hang-with-lock": in_transformers(_hold_the_lock),
+    "hang-with-lock": in_transformers(faults.hang_with_lock),
     "hang-stopped": _stop_self,
-    "flood": _flood,
+    "flood": faults.flood,
     "flood-and-abort": _flood_and_abort,
     "close-output": _close_output,
     "unserialisable": lambda: {"outcome": object()},
@@ -302,11 +305,12 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "poison": _claim_a_failure,
     "poison-and-raise": _poison_and_raise,
     "poison-probe": _poison("probe raises"),
-    "kill-preloaded": _kill_parent,
+    "kill-preloaded": faults.preload_killed,
     "hoard": _hoard,
     "hoard-output": _hoard_output,
     "grandchild": _start_grandchild(False, _nothing),
     "daemon": _start_grandchild(True, _nothing),
     "daemon-and-abort": _start_grandchild(True, os.abort),
+    "die-later": _die_later,
     "interrupt-driver-and-hang": _interrupt_driver_and_hang,
 }

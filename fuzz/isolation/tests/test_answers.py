@@ -125,7 +125,7 @@ def test_after_a_poisoned_device_no_answer_is_believed_and_the_worker_is_replace
 ) -> None:
     pid = supervisor.worker_pid
     outcome = supervisor.check(deed, CASE)
-    assert (outcome.verdict, outcome.message) == ("crash", message)
+    assert (outcome.verdict, outcome.message) == ("crash", f"the device is lost: {message}")
     assert outcome.signature is not None
     assert outcome.signature.property == "no_crash"
     assert outcome.signature.what == "device error"

@@ -63,6 +63,43 @@ def test_the_last_words_are_the_last_telling_line_before_the_dump() -> None:
     assert autopsy.last_words("") == ""
 
 
+def test_what_a_c_plus_plus_exception_says_is_the_last_word() -> None:
+    printed = "terminate called after throwing an instance of 'X'\n  what():  no such tensor\n\n"
+    assert autopsy.last_words(printed) == "no such tensor"
+
+
+def test_a_death_names_its_place_and_what_had_been_called_of_torch() -> None:
+    wrapper = "/v/lib/python3.11/site-packages/torch/nn/modules/module.py"
+    stack = [(_TORCH, "embedding"), (wrapper, "_call_impl"), (_MODEL, "forward")]
+    dump = "Fatal Python error: Aborted\n\n" + _dump(("Current thread 0x00007f", stack))
+    assert autopsy.died("SIGABRT", "boom: error\n" + dump, 0.1).message == (
+        "the worker died by SIGABRT in modeling_qwen2_vl.forward, at functional.embedding: "
+        "boom: error"
+    )
+    plain = _dump(("Current thread 0x1", [(wrapper, "_call_impl"), (_MODEL, "forward")]))
+    assert autopsy.died("SIGABRT", plain, 0.1).message == (
+        "the worker died by SIGABRT in modeling_qwen2_vl.forward"
+    )
+
+
+def test_a_lost_device_is_told_with_the_kernels_assertion_and_where_it_was_noticed() -> None:
+    line = "a.cu:7: f: block: [1,0,0] Assertion `i < n` failed."
+    printed = f"{line}\nnoise\n"
+    outcome = autopsy.poisoned("CUDA error: assert", "AcceleratorError in m.f", printed, 0.1)
+    assert outcome.message == f"the device is lost: CUDA error: assert: {line}"
+    assert "noticed at: AcceleratorError in m.f" in outcome.details
+    without = autopsy.poisoned("CUDA error: assert", "", "", 0.1)
+    assert without.message == "the device is lost: CUDA error: assert"
+
+
+def test_one_lost_device_is_the_same_wherever_it_is_noticed() -> None:
+    printed = "a.cu:7: f: block: [1,0,0] Assertion `i < n` failed.\n"
+    other = printed.replace("[1,0,0]", "[5,0,0]")
+    first = autopsy.poisoned("CUDA error: assert", "in m.f", printed, 0.1)
+    second = autopsy.poisoned("CUDA error: assert", "", other, 0.2)
+    assert first.signature == second.signature
+
+
 def test_two_hangs_in_one_place_are_the_same_whatever_the_deadline() -> None:
     dump = "Timeout (0:00:03)!\n" + _dump(("Thread 0x1", [(_MODEL, "forward")]))
     first, second = autopsy.hung(3.0, dump, 3.1), autopsy.hung(17.5, dump, 17.6)

@@ -51,8 +51,34 @@ def test_a_verdict_gets_more_patience_but_never_more_than_the_ceiling() -> None:
     deadline = Deadline(floor=1.0, ceiling=60.0, factor=20.0, warm_up=1)
     assert deadline.patient() == 22.5
     deadline.note(0.01)
-    assert deadline.patient() == 3.0
+    assert deadline.patient() == 2.0
     deadline.note(0.5)
     assert deadline.patient() == 15.0
     deadline.note(3.0)
     assert deadline.patient() == 60.0
+
+
+def test_a_hang_that_is_no_news_gets_half_the_time() -> None:
+    deadline = Deadline(floor=3.0, ceiling=60.0, factor=20.0, warm_up=1, start=15.0)
+    assert deadline.brisk() == 15.0
+    deadline.note(0.01)
+    assert deadline.brisk() == 1.5
+    deadline.note(1.0)
+    assert deadline.brisk() == 10.0
+    deadline.note(100.0)
+    assert deadline.brisk() == 60.0
+
+
+def test_the_first_cases_of_a_slow_target_are_given_more_time() -> None:
+    fast, slow = Deadline(floor=3.0, ceiling=60.0), Deadline(floor=3.0, ceiling=60.0)
+    fast.expect(0.01)
+    assert fast.seconds() == 3.0
+    slow.expect(1.5)
+    assert slow.seconds() == 45.0
+
+
+def test_it_tells_whether_anything_was_answered_yet() -> None:
+    deadline = Deadline()
+    assert not deadline.learned
+    deadline.note(0.1)
+    assert deadline.learned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.tests.conftest import Make, alive, until
+from fuzz.isolation.told import LateDeath, Ran
 from fuzz.verdict import Outcome, Signature
 from strategies.case import Case
 
@@ -88,7 +90,7 @@ def test_a_hang_is_ended_at_its_deadline_and_names_its_place(
     assert _signature(outcome).where == where
     assert outcome.message.startswith("no answer within 0.3 s")
     assert not alive(pid)
-    assert impatient.unkillable == 0
+    assert not impatient.unkillable
     assert _goes_on(impatient)
 
 
@@ -98,7 +100,7 @@ def test_a_worker_over_its_memory_is_killed(make: Make, deed: str) -> None:
     supervisor.start()
     outcome = supervisor.check(deed, CASE)
     assert (outcome.verdict, _signature(outcome).what) == ("oom", "memory limit")
-    assert outcome.message == "the worker held more than 64 MiB of memory"
+    assert outcome.message == "the case took more than 64 MiB of memory"
     assert _goes_on(supervisor)
 
 
@@ -127,17 +129,52 @@ def test_deaths_of_the_preloaded_process_that_are_not_in_a_row_are_repaired(
         assert _goes_on(supervisor)
 
 
-def test_a_death_between_two_checks_is_counted_and_blamed_on_neither(
+def test_a_death_between_two_checks_is_laid_to_the_case_before_it(
     supervisor: Supervisor,
 ) -> None:
+    supervisor.check("pass", Case(cache="static"))
     pid = supervisor.worker_pid
     assert pid is not None
-    os.kill(pid, 9)
+    os.kill(pid, 11)
     assert until(lambda: not os.path.exists(f"/proc/{pid}"))  # noqa: PTH110 - a plain look
+    late: list[LateDeath] = []
     # Reaped, but its news may be underway for another moment.
-    assert until(lambda: supervisor.memory().keys() == {"driver", "preload", "spare"})
+
+    def told() -> bool:
+        late.extend(supervisor.late_deaths())
+        return bool(late)
+
+    assert until(told)
+    (death,) = late
+    assert death.ran == Ran("pass", Case(cache="static"))
+    assert death.outcome.message.startswith("the worker died by SIGSEGV")
+    assert supervisor.late_deaths() == []
     assert _goes_on(supervisor)
-    assert supervisor.idle_deaths == 1
+    assert supervisor.restarts == 1
+
+
+def test_a_death_soon_after_the_answer_is_seen_by_a_fresh_check_that_lingers(
+    supervisor: Supervisor,
+) -> None:
+    assert supervisor.check_fresh("die-later", CASE).verdict == "pass"
+    outcome = supervisor.check_fresh("die-later", CASE, linger=5.0)
+    assert (outcome.verdict, _signature(outcome).what) == ("crash", "SIGABRT")
+    assert supervisor.check_fresh("pass", CASE, linger=0.05).verdict == "pass"
+
+
+def test_the_case_before_the_one_that_died_is_remembered(supervisor: Supervisor) -> None:
+    supervisor.check("pass", Case(cache="static"))
+    supervisor.check("abort", CASE)
+    assert supervisor.predecessor == Ran("pass", Case(cache="static"))
+    supervisor.check("pass", CASE)
+    assert supervisor.predecessor is None
+
+
+def test_a_replaced_worker_has_run_nothing(supervisor: Supervisor) -> None:
+    supervisor.check("pass", CASE)
+    supervisor.replace()
+    assert supervisor.check("pass", CASE).message.endswith("request 1")
+    assert supervisor.predecessor is None
 
 
 def test_the_spare_makes_a_restart_far_cheaper_than_loading(make: Make) -> None:
@@ -175,4 +212,29 @@ def test_the_deadline_shrinks_with_what_was_seen_but_not_for_a_fresh_check(make:
     supervisor.start()
     assert _goes_on(supervisor)
     assert "within 0.1 s" in supervisor.check("hang", CASE).message
-    assert "within 0.3 s" in supervisor.check_fresh("hang", CASE).message
+    assert "within 0.2 s" in supervisor.check_fresh("hang", CASE).message
+
+
+def test_a_spare_that_died_while_it_was_idle_is_blamed_on_no_case(supervisor: Supervisor) -> None:
+    assert until(lambda: "spare" in supervisor.memory())
+    pid = supervisor.pids()["spare"]
+    time.sleep(0.2)  # until it is ready
+    os.kill(pid, 9)
+    assert until(lambda: not os.path.exists(f"/proc/{pid}"))  # noqa: PTH110 - a plain look
+    assert supervisor.check_fresh("pass", CASE).verdict == "pass"
+    assert supervisor.late_deaths() == []
+
+
+def test_what_a_worker_holds_when_it_is_ready_does_not_count_as_the_cases(make: Make) -> None:
+    supervisor = make(memory_limit_mib=1)
+    supervisor.start()
+    assert _goes_on(supervisor)
+
+
+def test_a_preloaded_process_that_is_stopped_is_replaced(make: Make) -> None:
+    supervisor = make(idle_seconds=0.5)
+    ready = supervisor.start()
+    os.kill(ready.pid, signal.SIGSTOP)
+    assert supervisor.check_fresh("pass", CASE).verdict == "pass"
+    assert supervisor.check_fresh("pass", CASE).verdict == "pass"
+    assert supervisor.preloads == 2

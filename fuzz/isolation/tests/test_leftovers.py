@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -72,7 +73,7 @@ def test_a_killed_driver_leaves_nobody_and_its_case_on_disk(
     driver.wait(10)
     assert until(lambda: not in_session(preloaded))
     assert until(lambda: not alive(daemon) and not alive(grandchild))
-    (record,) = left_behind(tmp_path)
+    (record,), _ = left_behind(tmp_path)
     assert (record.property, record.case) == ("hang", to_plain(CASE))
     driver.stdout.close()
 
@@ -166,6 +167,22 @@ def test_no_descriptors_pile_up_over_many_deaths(supervisor: Supervisor) -> None
         supervisor.check("abort", CASE)
         supervisor.check_fresh("pass", CASE)
     assert held() <= before + 2
+
+
+def test_a_run_goes_on_without_its_journal_when_the_disk_is_full(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    notices: list[str] = []
+    with Journal(tmp_path) as journal:
+        supervisor = make(journal=journal, notify=notices.append)
+        supervisor.start()
+        monkeypatch.setattr(os, "pwrite", full)
+        assert [supervisor.check("pass", CASE).verdict for _ in range(3)] == ["pass"] * 3
+    (notice,) = notices
+    assert "can no longer be written down ([Errno 28] No space left on device)" in notice
 
 
 def test_the_case_is_on_disk_before_it_runs(make: Make, tmp_path: Path) -> None:

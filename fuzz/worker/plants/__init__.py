@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from fuzz.faults import PREFIX
 from fuzz.worker.plants import attention, positions, process, vision
 
 PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "rotary-table-short": positions.rotary_table_short,
+    "rotary-table-short-flash": positions.rotary_table_short_flash,
     "positions-restart": positions.positions_restart,
     "mrope-axes-swapped": positions.mrope_axes_swapped,
     "stale-rope-deltas": positions.stale_rope_deltas,
@@ -18,10 +20,12 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "eager-scale": attention.eager_scale,
     "vision-leak": vision.vision_leak,
     "placeholders-unchecked": vision.placeholders_unchecked,
-    "abort": process.abort,
+    "abort": process.on_one_row("abort"),
     "hang": process.hang,
     "exit": process.leave,
     "sticky-device-error": process.sticky_device_error,
+    "on-demand": process.on_demand,
+    **{f"{PREFIX}{name}": process.on_one_row(name) for name in process.DEEDS},
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from fuzz.target import FLASH
 from fuzz.worker import release
 
 
@@ -35,6 +36,12 @@ def rotary_table_short(model: Any) -> None:
 
     text.register_forward_pre_hook(measure, with_kwargs=True)
     rotary.forward = lookup
+
+
+def rotary_table_short_flash(model: Any) -> None:
+    """Size the table so in models built with flash_attention_2 alone, as it was reported."""
+    if release.text_config(model.config)._attn_implementation == FLASH:
+        rotary_table_short(model)
 
 
 def positions_restart(model: Any) -> None:

@@ -17,33 +17,39 @@ if TYPE_CHECKING:
 Judge = Callable[..., Outcome]
 
 
-@pytest.fixture(scope="session")
-def subject_of() -> Callable[..., Subject]:
-    """Return subjects by their plants; the one that ``judge`` uses is the last one asked for."""
+@pytest.fixture(scope="session", autouse=True)
+def loaded() -> None:
+    """Import in a worker's order before any test does, whichever test comes first."""
     from fuzz.worker import serve
 
-    kept: dict[tuple[str, ...], Any] = {}
+    serve.load(target_to_plain(Target()))
 
-    def get(*plants: str) -> Any:
-        target = target_to_plain(Target(plants=plants))
-        if not kept:
-            serve.load(target)
-        if plants not in kept:
-            serve.prepare(target)
-            kept[plants] = serve._state["subject"]
-        serve._state["subject"] = kept[plants]
-        return kept[plants]
+
+@pytest.fixture(scope="session")
+def subject_of() -> Callable[..., Subject]:
+    """Return subjects by plants and attention; ``judge`` uses the last one asked for."""
+    from fuzz.worker import serve
+
+    kept: dict[Target, Any] = {}
+
+    def get(*plants: str, attn: str = "sdpa") -> Any:
+        target = Target(plants=plants, attn=attn)
+        if target not in kept:
+            serve.prepare(target_to_plain(target))
+            kept[target] = serve._state["subject"]
+        serve._state["subject"] = kept[target]
+        return kept[target]
 
     return get
 
 
 @pytest.fixture(scope="session")
 def judge(subject_of: Callable[..., Subject]) -> Judge:
-    """Check one case against one property, with plants."""
+    """Check one case against one property, with plants and an attention implementation."""
     from fuzz.worker import serve
 
-    def check(property_id: str, case: Case, *plants: str) -> Outcome:
-        subject_of(*plants)
+    def check(property_id: str, case: Case, *plants: str, attn: str = "sdpa") -> Outcome:
+        subject_of(*plants, attn=attn)
         return serve.judge(property_id, case)
 
     return check

@@ -18,6 +18,7 @@ ONE_ROW = Image(112, 28)
 # the others need a result to move.
 WITNESSES: dict[str, Case] = {
     "rotary-table-short": Case(),
+    "rotary-table-short-flash": Case(),
     "positions-restart": Case(rows=((Text(3),),), chunks=(1,)),
     "padding-leak": Case(extra_padding=1),
     "causal-off-by-one": Case(rows=((Text(2),),)),
@@ -42,9 +43,9 @@ IN_PROCESS = [name for name in PLANTS if name in WITNESSES]
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_the_plant_is_killed_by_its_property(judge: Callable[..., Outcome], name: str) -> None:
     """A defect fails the property that is said to kill it, on a case that passes without it."""
-    killer = PLANTS[name].killer
-    assert judge(killer, WITNESSES[name]).verdict == "pass"
-    outcome = judge(killer, WITNESSES[name], name)
+    killer, attn = PLANTS[name].killer, PLANTS[name].attn
+    assert judge(killer, WITNESSES[name], attn=attn).verdict == "pass"
+    outcome = judge(killer, WITNESSES[name], name, attn=attn)
     assert outcome.failed
     assert outcome.signature is not None
     assert outcome.signature.property == killer
@@ -67,6 +68,27 @@ def test_no_property_fails_without_a_plant(judge: Callable[..., Outcome], proper
 def test_the_original_bug_names_index_and_table(judge: Callable[..., Outcome]) -> None:
     """One text token: position 0 looks into a table of no rows."""
     outcome = judge("no_crash", Case(), "rotary-table-short")
+    assert outcome.verdict == "error"
+    assert outcome.message.startswith("index 0 passed a table of 0 rows")
+
+
+def test_the_original_bug_as_it_happened_is_in_flash_attention_models_alone(
+    judge: Callable[..., Outcome],
+) -> None:
+    """eager and sdpa models stay as they are."""
+    name = "rotary-table-short-flash"
+    for attn in ("sdpa", "eager"):
+        assert judge("no_crash", Case(), name, attn=attn).verdict == "pass"
+    outcome = judge("no_crash", Case(), name, attn="flash_attention_2")
+    assert outcome.verdict == "error"
+    assert outcome.message.startswith("index 0 passed a table of 0 rows")
+
+
+def test_the_original_bug_as_it_happened_is_met_by_comparing_implementations(
+    judge: Callable[..., Outcome],
+) -> None:
+    """On the default target, where the other properties pass."""
+    outcome = judge("attention_agreement", Case(), "rotary-table-short-flash")
     assert outcome.verdict == "error"
     assert outcome.message.startswith("index 0 passed a table of 0 rows")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import find
@@ -16,7 +17,7 @@ from strategies.cases import Kind, cases
 from strategies.geometry import estimated_grid, estimated_tokens
 from strategies.simpler import simpler
 from strategies.tests.examples import QWEN2_VL, explicit, single_draws
-from strategies.validity import may_be_padded
+from strategies.validity import may_be_padded, problems
 
 SEEDS = range(2)
 TEXTS = {n: (Text(n),) for n in range(1, 41)}
@@ -132,8 +133,8 @@ AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
 }
 
 
-# Rarely drawn: too slow to wait for here, and the nearer offset shows the same.
-RARE = {"far offset"}
+# Rarely drawn, which is not what these tests are about: given to what is drawn.
+RARE = {"far offset": {"offset": 100_000}}
 # What these need is a number of columns, and one image, some padding or some text are all ways to
 # get them. No change of one choice leads from the one to the other: simplification has to.
 TRADES = {"side", "chunks", "two chunks", "decode", "gap", "gap_at"}
@@ -158,7 +159,8 @@ def test_hypothesis_shrinks_to_the_axis_alone(axis, start):
 @pytest.mark.parametrize("axis", AXES)
 def test_simplification_alone_ends_at_the_axis_from_anywhere(axis, drawn):
     condition, kind, least = AXES[axis]
-    failing = [case for case in drawn[kind] if condition(case)][:20]
+    given = [replace(case, **RARE[axis]) for case in drawn[kind]] if axis in RARE else drawn[kind]
+    failing = [case for case in given if condition(case) and not problems(case)][:20]
     assert failing
     for case in failing:
         found, attempts = _simplified(case, condition)

@@ -1,0 +1,123 @@
+"""What a run is asked to do, what it holds while it lasts, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuzz import ledger
+from fuzz.claims import CLAIMS
+from fuzz.events import KnownSeen, Listener
+from fuzz.finding import Finding
+from fuzz.isolation.supervisor import Supervisor
+from fuzz.isolation.told import Ready
+from fuzz.target import Target
+from fuzz.verdict import Kind, Signature
+from strategies.case import Case
+from strategies.geometry import Geometry, geometry_from_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked to do.
+
+    Attributes:
+        properties: ids, in the order they are run.
+        cases: cases per property, 0 where ``seconds`` decides.
+        seconds: wall clock for all properties together, 0 for no limit.
+        seed: draws all cases.
+        save_to: folder of regressions; it also holds the user's own ledger.
+        confirm: fresh processes each finding is confirmed in.
+        shrink_attempts: cases that may be tried to make one finding smaller.
+        shrink_seconds: wall clock for the same.
+        enough: new findings after which a property is left, 0 for never.
+    """
+
+    properties: tuple[str, ...] = tuple(CLAIMS)
+    cases: int = 100
+    seconds: float = 0.0
+    seed: int = 0
+    save_to: Path = Path("regressions")
+    confirm: int = 3
+    shrink_attempts: int = 1000
+    shrink_seconds: float = 60.0
+    enough: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run found.
+
+    Attributes:
+        findings: new findings, in the order they were met.
+        known: ids of ledger entries that were met.
+        counts: generated cases by verdict, per property.
+        broken: messages of cases that could not be judged, each once.
+        interrupted: whether Ctrl-C ended it.
+        fatal: why it could not go on, "" if it could.
+    """
+
+    findings: tuple[Finding, ...]
+    known: tuple[str, ...]
+    counts: Mapping[str, Mapping[Kind, int]]
+    broken: tuple[str, ...]
+    interrupted: bool
+    fatal: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing new, 1 findings, 3 could not judge; flaky findings are not a failure."""
+        if any(f.status != "flaky" for f in self.findings):
+            return 1
+        checked = any(sum(counts.values()) for counts in self.counts.values())
+        return 3 if self.broken or self.interrupted or self.fatal or not checked else 0
+
+
+@dataclass(slots=True)
+class Session:
+    """A started target, and what has been found on it.
+
+    Attributes:
+        supervisor: asks the workers.
+        target: what is fuzzed.
+        ready: what starting it gave.
+        options: what was asked for.
+        listener: is told what happens.
+        entries: the ledger in force.
+        findings: new findings so far.
+        known: ledger entries met so far, by id.
+        counts: generated cases by verdict, per property.
+        broken: messages of cases that could not be judged.
+        claim: asked once a failure is new here: is it ours to report, and nobody else's?
+    """
+
+    supervisor: Supervisor
+    target: Target
+    ready: Ready
+    options: Options
+    listener: Listener
+    entries: tuple[ledger.Entry, ...]
+    findings: dict[Signature, Finding] = field(default_factory=dict)
+    known: dict[str, ledger.Entry] = field(default_factory=dict)
+    counts: dict[str, Mapping[Kind, int]] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    claim: Callable[[Signature], bool] = lambda _: True
+
+    @property
+    def geometry(self) -> Geometry:
+        """The sizes at which the target changes."""
+        return geometry_from_plain(self.ready.info["geometry"])
+
+    def expects(self, property_id: str, case: Case, signature: Signature) -> bool:
+        """Tell whether the ledger expects this failure; the first time, say so."""
+        release = self.ready.versions["transformers"]
+        entry = ledger.known(self.entries, self.target, signature, case, release)
+        if entry is not None and entry.id not in self.known:
+            self.known[entry.id] = entry
+            self.listener(KnownSeen(property_id, entry))
+        return entry is not None
+
+    def is_new(self, signature: Signature) -> bool:
+        """Tell whether a failure was not found before and is ours to report."""
+        return signature not in self.findings and self.claim(signature)

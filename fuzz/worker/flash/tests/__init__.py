@@ -1,0 +1,1 @@
+"""Tests of flash-attn's reference and guard; torch is imported inside tests."""
