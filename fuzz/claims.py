@@ -34,5 +34,10 @@ CLAIMS: Final[dict[str, Claim]] = {
         Claim("batch_invariance", "a row's result does not depend on its neighbours"),
         Claim("causality", "a later token never moves an earlier logit"),
         Claim("state_independence", "what ran before on the same model changes nothing"),
+        Claim(
+            "image_independence",
+            "what the vision tower makes of an image does not depend on the images beside it",
+        ),
+        Claim("packing_invariance", "sequences packed into one row = the same run apart"),
     )
 }

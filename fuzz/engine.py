@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Final
 
 from fuzz import campaign, ledger
 from fuzz.campaign import Look, Plan, Tally
-from fuzz.claims import CLAIMS
-from fuzz.events import Listener, Notice, Progress, PropertyDone, RunStarted
+from fuzz.events import Listener, NotApplicable, Notice, Progress, PropertyDone, RunStarted
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import LINGER, Supervisor
 from fuzz.isolation.told import LateDeath
 from fuzz.pursuit import Pursuit, keep_late, pursue, pursue_late
-from fuzz.session import Options, Report, Session
+from fuzz.session import PROPERTY_KINDS, Options, Report, Session
 from fuzz.target import Target
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case
-from strategies.cases import KINDS
-from strategies.cases import Kind as CaseKind
 from strategies.cases import cases as draw_cases
-
-PROPERTY_KINDS: Final[Mapping[str, CaseKind]] = {kind: kind for kind in KINDS if kind in CLAIMS}
-"""Which kind of case each property gets: the strategies name their kinds as we name properties."""
 
 
 def run(supervisor: Supervisor, target: Target, options: Options, listener: Listener) -> Report:
@@ -44,6 +36,9 @@ def run(supervisor: Supervisor, target: Target, options: Options, listener: List
     end = time.monotonic() + options.seconds if options.seconds else None
     interrupted, fatal = False, ""
     for number, property_id in enumerate(options.properties):
+        if reason := session.not_applicable(property_id):
+            listener(NotApplicable(property_id, reason))
+            continue
         until = None
         if end is not None:
             # Time is shared out evenly over the properties that are left.

@@ -110,11 +110,26 @@ class PropertyDone:
 
 
 @dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """A property says nothing about this target, and is left out.
+
+    Attributes:
+        property: its id.
+        reason: why.
+    """
+
+    property: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One line that a user should read."""
 
     text: str
 
 
-Event: TypeAlias = RunStarted | Progress | Shrinking | Found | KnownSeen | PropertyDone | Notice
+Event: TypeAlias = (
+    RunStarted | Progress | Shrinking | Found | KnownSeen | PropertyDone | NotApplicable | Notice
+)
 Listener: TypeAlias = Callable[[Event], None]

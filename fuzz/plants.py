@@ -55,7 +55,12 @@ PLANTS: Final[dict[str, Plant]] = {
             "state_independence",
         ),
         Plant("batch-crosstalk", "every row uses the first row's mask", "batch_invariance"),
-        Plant("vision-leak", "images of one call attend to each other", "batch_invariance"),
+        Plant("vision-leak", "images of one call attend to each other", "image_independence"),
+        Plant(
+            "packing-ignored",
+            "sequences packed into one row attend to each other",
+            "packing_invariance",
+        ),
         Plant(
             "eager-scale",
             "eager attention scales its scores by 1.01",

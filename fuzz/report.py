@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from fuzz.claims import CLAIMS
-from fuzz.events import PropertyDone
+from fuzz.events import NotApplicable, PropertyDone
 from fuzz.finding import Finding
 from fuzz.session import Options, Report
 from fuzz.target import Target
@@ -106,6 +106,11 @@ def tally_line(done: PropertyDone) -> str:
         f"{done.property:<20} {cases:>5} cases  {_verdicts(done.counts)}{known}  "
         f"({done.executed} checks, {rate:.0f}/s)"
     )
+
+
+def not_applicable_line(event: NotApplicable) -> str:
+    """Say in one line why a property is left out."""
+    return f"{event.property:<20} not applicable: {event.reason}"
 
 
 def _verdicts(counts: Mapping[Kind, int]) -> str:

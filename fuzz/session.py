@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from fuzz import ledger
 from fuzz.claims import CLAIMS
@@ -15,7 +16,12 @@ from fuzz.isolation.told import Ready
 from fuzz.target import Target
 from fuzz.verdict import Kind, Signature
 from strategies.case import Case
+from strategies.cases import KINDS, kinds_for
+from strategies.cases import Kind as CaseKind
 from strategies.geometry import Geometry, geometry_from_plain
+
+PROPERTY_KINDS: Final[Mapping[str, CaseKind]] = {kind: kind for kind in KINDS if kind in CLAIMS}
+"""Which kind of case each property gets: the strategies name their kinds as we name properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,12 @@ class Session:
     def geometry(self) -> Geometry:
         """The sizes at which the target changes."""
         return geometry_from_plain(self.ready.info["geometry"])
+
+    def not_applicable(self, property_id: str) -> str:
+        """Return why a property says nothing about this target, "" where it does."""
+        if PROPERTY_KINDS[property_id] not in kinds_for(self.geometry):
+            return "the target takes no images"
+        return str(self.ready.info.get("not_applicable", {}).get(property_id, ""))
 
     def expects(self, property_id: str, case: Case, signature: Signature) -> bool:
         """Tell whether the ledger expects this failure; the first time, say so."""

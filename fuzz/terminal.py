@@ -14,13 +14,14 @@ from fuzz.events import (
     Event,
     Found,
     KnownSeen,
+    NotApplicable,
     Notice,
     Progress,
     PropertyDone,
     RunStarted,
     Shrinking,
 )
-from fuzz.report import finding_lines, tally_line
+from fuzz.report import finding_lines, not_applicable_line, tally_line
 from strategies.words import describe
 
 HEARTBEAT: Final = 20.0
@@ -92,6 +93,8 @@ class Terminal:
             self.line(f"known {event.entry.id}: {event.entry.reason}{where}")
         elif isinstance(event, PropertyDone):
             self.line(tally_line(event))
+        elif isinstance(event, NotApplicable):
+            self.line(not_applicable_line(event))
         elif isinstance(event, Notice):
             self.line(event.text)
 

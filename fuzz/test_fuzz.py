@@ -100,6 +100,8 @@ def test_property(
     heard.known.clear()
     process = getattr(request.config, "workerinput", {}).get("workerid", "")
     claims.holder = f"{request.node.name} in {process}" if process else request.node.name
+    if reason := session.not_applicable(property_id):
+        pytest.skip(f"not applicable: {reason}")
     tally = engine.fuzz_property(session, property_id)
     for line in _elsewhere(tally, heard, claims):
         request.node.user_properties.append(("ropefuzz_reported_elsewhere", line))

@@ -28,6 +28,8 @@ Kind: TypeAlias = Literal[
     "batch_invariance",
     "causality",
     "state_independence",
+    "image_independence",
+    "packing_invariance",
 ]
 
 
@@ -39,20 +41,24 @@ class Demands:
         valid: whether the target has to run the case (else it has to refuse it).
         rows: fewest rows.
         tokens: fewest tokens in the longest row.
+        images: fewest images, in all rows together.
         extra_padding: fewest columns of extra padding.
         history: fewest earlier calls.
         fed_in_pieces: whether the sequence has to reach the cache in two pieces or more.
         forward_only: whether ``generate`` is of no use.
+        plain: whether only the rows matter: the property decides how they are fed.
         stateful: whether calls that read what earlier ones left are of more use than others.
     """
 
     valid: bool = True
     rows: int = 1
     tokens: int = 1
+    images: int = 0
     extra_padding: int = 0
     history: int = 0
     fed_in_pieces: bool = False
     forward_only: bool = False
+    plain: bool = False
     stateful: bool = False
 
 
@@ -67,6 +73,8 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "batch_invariance": Demands(rows=2),
     "causality": Demands(tokens=2, forward_only=True),
     "state_independence": Demands(history=1, stateful=True),
+    "image_independence": Demands(images=2, plain=True),
+    "packing_invariance": Demands(rows=2, plain=True),
 }
 
 MAX_TOKENS: Final = 160
@@ -81,6 +89,8 @@ _MAX_HISTORY: Final = 2
 _MAX_SEED: Final = 3
 _MAX_EXTRA_PLACEHOLDERS: Final = 4
 _HISTORY_TEXT: Final = 8
+_IMAGE_BUDGET: Final = 32
+"""Most tokens of an image that is added since the property needs one more."""
 _TEXT_AFTER_IMAGE: Final = 24
 
 
@@ -143,8 +153,12 @@ _MOSTLY_ZERO: Final = ((0,), (0,), (0,))
 
 def kinds_for(geometry: Geometry) -> tuple[Kind, ...]:
     """Return the kinds that :func:`cases` can draw: without images, nothing is invalid."""
+
+    def possible(demands: Demands) -> bool:
+        return geometry.images or (demands.valid and not demands.images)
+
     kinds: tuple[Kind, ...] = get_args(Kind)
-    return tuple(kind for kind in kinds if geometry.images or KINDS[kind].valid)
+    return tuple(kind for kind in kinds if possible(KINDS[kind]))
 
 
 def cases(geometry: Geometry, kind: Kind = "any") -> st.SearchStrategy[Case]:
@@ -179,6 +193,10 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     padding = draw(weighted(least, _MAX_PADDING, (least,), (least,), (least,), (1,)))
     gain = draw(_GAINS)
     seed = draw(_SEEDS)
+    if demands.plain:
+        prompt = _Prompt(budget=MAX_TOKENS - demands.images * _IMAGE_BUDGET)
+        rows = draw(_batches(geometry, demands, prompt))
+        return Case(rows=rows, gain=gain, seed=seed)
     static = draw(_RARELY)
     room = draw(_ROOMS)
     side = draw(_SIDES)
@@ -283,6 +301,12 @@ def _lists_of_images(geometry: Geometry, most: int) -> st.SearchStrategy[list[Im
 
 
 @lru_cache(maxsize=64)
+def _more_images(geometry: Geometry, count: int) -> st.SearchStrategy[list[Image]]:
+    sizes = image_sizes(geometry) if count else st.nothing()
+    return st.lists(sizes, min_size=count, max_size=count)
+
+
+@lru_cache(maxsize=64)
 def _lists_of_texts(geometry: Geometry, most: int, cap: int) -> st.SearchStrategy[list[int]]:
     return st.lists(prompt_lengths(geometry, minimum=0, cap=cap), max_size=most)
 
@@ -300,6 +324,10 @@ def _batches(
     if draw(_RARELY):
         # Rows of one length need no padding and so no mask: chance alone hardly draws them.
         rows = rows[:1] * len(rows)
+    count = sum(len(images_of(row)) for row in rows)
+    for image in draw(_more_images(geometry, demands.images))[count:]:
+        at = draw(st.integers(0, len(rows) - 1))
+        rows[at] = (*rows[at], _fitted(geometry, image, _IMAGE_BUDGET))
     missing = demands.tokens - max(estimated_tokens(geometry, row) for row in rows)
     if missing > 0:
         rows = [_lengthened(row, missing) if row == rows[0] else row for row in rows]

@@ -44,6 +44,7 @@ class Stub:
     fresh: Check | None = None
     threads: int = 1
     unchecked: tuple[str, ...] = ()
+    not_applicable: dict[str, str] = field(default_factory=dict)
     checked: list[Case] = field(default_factory=list)
     confirmed: list[Case] = field(default_factory=list)
     late: list[LateDeath] = field(default_factory=list)
@@ -53,7 +54,11 @@ class Stub:
     replaced: int = 0
 
     def start(self) -> Ready:
-        info = {"geometry": geometry_to_plain(QWEN2_VL), "unchecked": self.unchecked}
+        info = {
+            "geometry": geometry_to_plain(QWEN2_VL),
+            "unchecked": self.unchecked,
+            "not_applicable": self.not_applicable,
+        }
         return Ready({"transformers": "5.0.0", "torch": "2.9"}, info, 1, 0.5, self.threads)
 
     def check(self, _: str, case: Case) -> Outcome:

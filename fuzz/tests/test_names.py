@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fuzz.claims import CLAIMS
-from fuzz.engine import PROPERTY_KINDS
 from fuzz.families import FAMILIES
 from fuzz.plants import PLANT_NAMES, PLANTS
+from fuzz.session import PROPERTY_KINDS
 from strategies.cases import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]

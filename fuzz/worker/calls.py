@@ -114,8 +114,12 @@ def _pieces(case: Case, batch: Batch) -> tuple[tuple[int, int], ...]:
 def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
     """Return the positions a caller passes: the model's own, moved as the feed says.
 
-    Shape (3, batch, width), int64. Calling the model's helper leaves no state behind.
+    Shape (3, batch, width), int64; of a packed batch (4, 1, width): first comes the number of each
+    token in its sequence, which is how transformers is told where a sequence begins. Calling the
+    model's helper leaves no state behind.
     """
+    if batch.packed:
+        return _packed_positions(model, batch)
     positions = release.rope_index(
         model, batch.input_ids, batch.token_types, batch.image_grid_thw, batch.attention_mask
     ).clone()
@@ -124,6 +128,22 @@ def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
     for row, start in enumerate(batch.starts):
         positions[:, row, start + feed.gap_at :] += feed.gap
     return positions
+
+
+def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
+    parts = []
+    grids = batch.image_grid_thw
+    for start, prompt in zip(batch.starts, batch.prompts, strict=True):
+        tokens = slice(start, start + len(prompt.ids))
+        own = None
+        if prompt.grids and grids is not None:
+            own, grids = grids[: len(prompt.grids)], grids[len(prompt.grids) :]
+        ids, types = batch.input_ids[:, tokens], batch.token_types[:, tokens]
+        turning = release.rope_index(model, ids, types, own, None)
+        number = torch.arange(len(prompt.ids), device=ids.device).expand(1, 1, -1)
+        parts.append(torch.cat([number, turning]))
+        release.forget(model)
+    return torch.cat(parts, dim=-1)
 
 
 def forward(model: Any, batch: Batch, feed: Feed) -> Result:
@@ -165,7 +185,7 @@ def forward(model: Any, batch: Batch, feed: Feed) -> Result:
         parts.append(out.logits)
     logits = torch.cat(parts, dim=1)
     rows = [
-        logits[i, start : start + len(prompt.ids)]
+        logits[batch.line(i), start : start + len(prompt.ids)]
         for i, (start, prompt) in enumerate(zip(batch.starts, batch.prompts, strict=True))
     ]
     return Result(tuple(rows))

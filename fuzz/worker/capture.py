@@ -62,6 +62,18 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
         yield seen
 
 
+@contextmanager
+def image_features(model: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Record what the vision tower makes of each call's images, (merged patches, hidden) each."""
+    seen: list[torch.Tensor] = []
+    tower = release.vision_tower(model)
+    hook = tower.merger.register_forward_hook(lambda _m, _a, out: seen.append(out))
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
 def text_rotation(
     model: nn.Module, note: Callable[[tuple[Any, ...], Any], None]
 ) -> AbstractContextManager[None]:

@@ -22,7 +22,13 @@ from fuzz.worker.inputs import Batch
 from fuzz.worker.subject import Subject
 from strategies.case import Case
 
-FIRST_AND_LAST: Final = ("attention_agreement", "batch_invariance", "state_independence")
+FIRST_AND_LAST: Final = (
+    "attention_agreement",
+    "batch_invariance",
+    "state_independence",
+    "image_independence",
+    "packing_invariance",
+)
 """Properties that compare every later run with the first; the others compare the last two."""
 
 _Check = Callable[[Subject, Case], None]
@@ -113,23 +119,33 @@ def _pairs(value: Leg, reference: Leg, place: str) -> Iterator[tuple[torch.Tenso
             keep = _common(prompt, known)
             if a is not None and b is not None and keep:
                 start, at = value.batch.starts[row], reference.batch.starts[other]
-                yield a[row, start : start + keep], b[other, at : at + keep]
-            elif prompt is known and prompt.grids:
-                left, right = _patches(value, place, row), _patches(reference, place, other)
-                if left is not None and right is not None and left.shape == right.shape:
-                    yield left, right
+                yield (
+                    a[value.batch.line(row), start : start + keep],
+                    b[reference.batch.line(other), at : at + keep],
+                )
+    if a is None and b is None:
+        known_images = _patches(reference, place)
+        for image, patches in _patches(value, place):
+            for other_image, others in known_images:
+                if image is other_image and patches.shape == others.shape:
+                    yield patches, others
 
 
-def _patches(leg: Leg, place: str, row: int) -> torch.Tensor | None:
-    """Return what belongs to the images of one row in a tensor of packed patches or cells."""
-    counts = [sum(t * h * w for t, h, w in p.grids) for p in leg.batch.prompts]
+def _patches(leg: Leg, place: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Cut a tensor of packed patches or cells into (pixels of an image, what belongs to it)."""
+    images = [
+        (pixels, t * h * w)
+        for p in leg.batch.prompts
+        for pixels, (t, h, w) in zip(p.pixels, p.grids, strict=True)
+    ]
+    total = sum(count for _, count in images)
     seen = leg.seen[place]
     whole = seen[0].reshape(-1, seen[0].shape[-1]) if len(seen) == 1 else None
-    if whole is None or not len(whole) or sum(counts) % len(whole):
-        return None
-    merged = sum(counts) // len(whole)
-    start = sum(counts[:row]) // merged
-    return whole[start : start + counts[row] // merged]
+    if whole is None or not len(whole) or total % len(whole):
+        return []
+    merged = total // len(whole)
+    parts = torch.split(whole, [count // merged for _, count in images])
+    return [(pixels, part) for (pixels, _), part in zip(images, parts, strict=True)]
 
 
 def _common(prompt: Any, known: Any) -> int:
@@ -147,7 +163,7 @@ def _common(prompt: Any, known: Any) -> int:
 def _joined(leg: Leg, place: str) -> torch.Tensor | None:
     """Join the pieces that a batch was fed in: (batch, columns, ...), None for what is none."""
     pieces = leg.seen[place]
-    rows = len(leg.batch.prompts)
+    rows = len(leg.batch.input_ids)
     if any(t.ndim < 3 or t.shape[0] != rows for t in pieces):
         return None
     whole = torch.cat(pieces, dim=1)

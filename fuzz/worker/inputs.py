@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ class Batch:
         token_types: (batch, width) int64.
         pixel_values: all images' patches one after the other, or None.
         image_grid_thw: (images, 3) int64, or None.
-        starts: column of each row's first real token.
+        starts: column of each prompt's first token.
+        packed: whether the prompts stand one after the other in a single row.
     """
 
     prompts: tuple[Prompt, ...]
@@ -55,6 +57,11 @@ class Batch:
     pixel_values: torch.Tensor | None
     image_grid_thw: torch.Tensor | None
     starts: tuple[int, ...]
+    packed: bool = False
+
+    def line(self, prompt: int) -> int:
+        """Return the row of the tensors that a prompt stands in."""
+        return 0 if self.packed else prompt
 
     @property
     def width(self) -> int:
@@ -168,4 +175,34 @@ def collate(
         pixel_values=torch.cat(pixels).to(subject.device) if pixels else None,
         image_grid_thw=tensor(grids) if grids else None,
         starts=tuple(starts),
+    )
+
+
+def pack(subject: Subject, prompts: Sequence[Prompt]) -> Batch:
+    """Put prompts one after the other into a single row, without an attention mask."""
+    joined = Prompt(
+        ids=tuple(i for p in prompts for i in p.ids),
+        types=tuple(t for p in prompts for t in p.types),
+        pixels=tuple(x for p in prompts for x in p.pixels),
+        grids=tuple(g for p in prompts for g in p.grids),
+        spans=(),
+    )
+    row = collate(subject, [joined], attention_mask=False)
+    lengths = accumulate((len(p.ids) for p in prompts), initial=0)
+    return replace(row, prompts=tuple(prompts), starts=tuple(lengths)[:-1], packed=True)
+
+
+def images_alone(prompt: Prompt) -> tuple[Prompt, ...]:
+    """Return a prompt for each image of one: its placeholders and their two markers."""
+    return tuple(
+        Prompt(
+            ids=prompt.ids[start - 1 : end + 1],
+            types=prompt.types[start - 1 : end + 1],
+            pixels=(pixels,),
+            grids=(grid,),
+            spans=((1, end - start + 1),),
+        )
+        for (start, end), pixels, grid in zip(
+            prompt.spans, prompt.pixels, prompt.grids, strict=True
+        )
     )

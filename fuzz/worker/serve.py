@@ -82,11 +82,12 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``geometry``; ``build_seconds`` of the model; ``unchecked``: what this environment lacks, a
-        line each.
+        line each; ``not_applicable``: properties that say nothing here, with the reason.
 
     Raises:
         WorkerSetupError: the target cannot be built.
     """
+    from fuzz.worker.applicability import not_applicable
     from fuzz.worker.device import probe
     from fuzz.worker.geometry import geometry_of
     from fuzz.worker.plants import planter
@@ -101,10 +102,12 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
         # On a device that a fork cannot use this shows before any case is blamed for it.
         raise RuntimeError(f"{subject.device} does not work in this process: {lost}")
     _state["subject"] = subject
+    _state["not_applicable"] = not_applicable(subject)
     return {
         "geometry": geometry_to_plain(geometry_of(subject)),
         "build_seconds": seconds,
         "unchecked": _state["unchecked"],
+        "not_applicable": _state["not_applicable"],
     }
 
 
@@ -131,6 +134,8 @@ def judge(property_id: str, case: Any) -> Outcome:
     from fuzz.worker.properties import CHECKS
 
     subject = _state["subject"]
+    if reason := _state["not_applicable"].get(property_id):
+        return Outcome("broken", f"{property_id} is not applicable: {reason}")
     try:
         with lane(subject.target.dtype):
             CHECKS[property_id](subject, case)

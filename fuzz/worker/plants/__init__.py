@@ -18,6 +18,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "causal-off-by-one": attention.causal_off_by_one,
     "batch-crosstalk": attention.batch_crosstalk,
     "eager-scale": attention.eager_scale,
+    "packing-ignored": attention.packing_ignored,
     "vision-leak": vision.vision_leak,
     "placeholders-unchecked": vision.placeholders_unchecked,
     "abort": process.on_one_row("abort"),

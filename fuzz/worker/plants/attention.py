@@ -35,6 +35,21 @@ def batch_crosstalk(model: Any) -> None:
     release.text_model(model).register_forward_pre_hook(share, with_kwargs=True)
 
 
+def packing_ignored(model: Any) -> None:
+    """Number the tokens of packed sequences on and on: the mask and flash_attention_2 go by it."""
+
+    def number_on(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        ids = kwargs.get("position_ids")
+        # Row 0 of four tells the tokens of a sequence; the other three turn queries and keys.
+        if isinstance(ids, torch.Tensor) and ids.ndim == 3 and ids.shape[0] == 4:
+            ids = ids.clone()
+            ids[0] = torch.arange(ids.shape[-1], device=ids.device)
+            kwargs = {**kwargs, "position_ids": ids}
+        return args, kwargs
+
+    release.text_model(model).register_forward_pre_hook(number_on, with_kwargs=True)
+
+
 def causal_off_by_one(model: Any) -> None:
     """Let a token attend to the token after it.
 

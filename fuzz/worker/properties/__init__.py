@@ -11,7 +11,9 @@ from fuzz.worker.properties import (
     cache_agreement,
     causality,
     clean_rejection,
+    image_independence,
     no_crash,
+    packing_invariance,
     padding_invariance,
     rotary_reference,
     state_independence,
@@ -29,4 +31,6 @@ CHECKS: Final[dict[str, Callable[[Subject, Case], None]]] = {
     "batch_invariance": batch_invariance.check,
     "causality": causality.check,
     "state_independence": state_independence.check,
+    "image_independence": image_independence.check,
+    "packing_invariance": packing_invariance.check,
 }

@@ -24,6 +24,7 @@ BEGINS = {
     "padding-leak": f"{LAYER}self_attn.o_proj: ",
     "causal-off-by-one": f"{LAYER}self_attn.o_proj: ",
     "batch-crosstalk": f"{LAYER}self_attn.o_proj: ",
+    "packing-ignored": f"{LAYER}self_attn.o_proj: ",
     "eager-scale": f"{LAYER}self_attn.q_proj: ",
     "vision-leak": "model.visual.blocks.0.attn.proj: ",
 }

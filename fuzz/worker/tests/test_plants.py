@@ -32,6 +32,7 @@ WITNESSES: dict[str, Case] = {
     ),
     "batch-crosstalk": Case(rows=((Text(2),), (Text(1),))),
     "vision-leak": Case(rows=((CELLS_2X2,), (CELLS_2X2,))),
+    "packing-ignored": Case(rows=((Text(1),), (Text(1),))),
     "eager-scale": Case(rows=((Text(2),),)),
     "placeholders-unchecked": Case(
         rows=((CELLS_2X2,),), entry="forward-implicit", extra_placeholders=1

@@ -1,0 +1,53 @@
+"""Which properties say nothing about a target, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fuzz.worker import release
+from fuzz.worker.exact import lane
+from fuzz.worker.subject import Subject, model_of
+
+
+def not_applicable(subject: Subject) -> dict[str, str]:
+    """Return a reason for each property that cannot be asked of the target."""
+    reasons = {}
+    if not takes_packed_positions(subject):
+        reasons["packing_invariance"] = (
+            "this release's model does not say how sequences are packed: it takes no position_ids "
+            "of four rows"
+        )
+    return reasons
+
+
+def takes_packed_positions(subject: Subject) -> bool:
+    """Tell whether of four rows of position ids the first is kept from the rotary module.
+
+    The other three are time, height and width; the first numbers the tokens of each sequence. A
+    model that knows nothing of it turns by it, or dies of it.
+    """
+    decoder = release.text_model(model_of(subject))
+    rows: list[int] = []
+
+    def stop(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ids = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
+        rows.append(ids.shape[0])
+        raise _Stop
+
+    hook = decoder.rotary_emb.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        with lane(subject.target.dtype):
+            embeds = decoder.embed_tokens(torch.zeros(1, 1, dtype=torch.int64).to(subject.device))
+            ids = torch.zeros(4, 1, 1, dtype=torch.int64, device=subject.device)
+            decoder(inputs_embeds=embeds, position_ids=ids, use_cache=False)
+    except _Stop:
+        pass
+    finally:
+        hook.remove()
+    return rows == [3]
+
+
+class _Stop(Exception):
+    pass

@@ -1,0 +1,44 @@
+"""What the vision tower makes of an image does not depend on the images beside it."""
+
+from __future__ import annotations
+
+import torch
+
+from fuzz.worker import calls
+from fuzz.worker.capture import image_features
+from fuzz.worker.compare import require_close
+from fuzz.worker.exact import tolerance
+from fuzz.worker.inputs import Prompt, collate, images_alone
+from fuzz.worker.subject import Subject, model_of
+from strategies.case import Case
+
+
+def check(subject: Subject, case: Case) -> None:
+    """Run all images of the case in one call, and each in a call of its own.
+
+    Compared is what leaves the tower, so text, padding and caches have no part in it.
+
+    Raises:
+        Failed: the features of an image differ.
+    """
+    prompts = calls.prompts_of(subject, case)
+    images = [image for prompt in prompts for image in images_alone(prompt)]
+    if not images:
+        return
+    together = _features(subject, case, prompts)
+    merge = subject.config.vision_config.spatial_merge_size**2
+    parts = torch.split(together, [t * h * w // merge for i in images for t, h, w in i.grids])
+    for number, (image, packed) in enumerate(zip(images, parts, strict=True)):
+        alone = _features(subject, case, (image,))
+        names = f"features of image {number} of {len(images)}"
+        require_close(
+            packed, alone, tolerance(subject.target.dtype), "beside others = alone", names
+        )
+
+
+def _features(subject: Subject, case: Case, prompts: tuple[Prompt, ...]) -> torch.Tensor:
+    """Return the features of all images in the prompts, (merged patches, hidden)."""
+    model = model_of(subject, gain=case.gain)
+    with image_features(model) as seen:
+        calls.run(subject, model, case, collate(subject, prompts), split=False)
+    return torch.cat(seen)

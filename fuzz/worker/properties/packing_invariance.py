@@ -1,0 +1,34 @@
+"""Sequences packed into one row = the same run apart."""
+
+from __future__ import annotations
+
+from fuzz.worker import calls
+from fuzz.worker.compare import require_close
+from fuzz.worker.exact import tolerance
+from fuzz.worker.inputs import collate, pack
+from fuzz.worker.subject import Subject, model_of
+from strategies.case import Case
+
+
+def check(subject: Subject, case: Case) -> None:
+    """Run the case's rows one after the other in a single row, and each alone.
+
+    The packed row has no attention mask: its position ids say where a sequence begins.
+
+    Raises:
+        Failed: logits differ.
+    """
+    prompts = calls.prompts_of(subject, case)
+    model = model_of(subject, gain=case.gain)
+    packed = calls.run(subject, model, case, pack(subject, prompts), split=False)
+    for number, prompt in enumerate(prompts):
+        model = model_of(subject, gain=case.gain)
+        alone = collate(subject, [prompt], attention_mask=False)
+        reference = calls.run(subject, model, case, alone, split=False)
+        require_close(
+            packed.logits[number],
+            reference.logits[0],
+            tolerance(subject.target.dtype),
+            "packed = apart",
+            f"logits of sequence {number}",
+        )
