@@ -325,8 +325,12 @@ def comparable(a: Result, b: Result) -> list[tuple[torch.Tensor, torch.Tensor]]:
     for row, (left, right) in enumerate(zip(a.logits, b.logits, strict=True)):
         keep = len(left)
         if a.tokens and b.tokens:
-            chosen = zip(a.tokens[row], b.tokens[row], strict=False)
-            same = [x == y for x, y in chosen]
-            keep = same.index(False) + 1 if False in same else len(same)
+            keep = fed_alike(a.tokens[row], b.tokens[row]) + 1
         pairs.append((left[:keep], right[:keep]))
     return pairs
+
+
+def fed_alike(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """Return how many new tokens two generates were fed alike; what is chosen last is not fed."""
+    same = [x == y for x, y in zip(one, other, strict=False)]
+    return same.index(False) if False in same else len(same) - 1

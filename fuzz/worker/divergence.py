@@ -42,10 +42,12 @@ class Leg:
         batch: what was fed.
         seen: for each place, in the order in which places were first reached, one tensor per
             call, (batch, tokens, ...) or (patches, ...).
+        tokens: what a generate chose, per row.
     """
 
     batch: Batch
     seen: dict[str, list[torch.Tensor]] = field(default_factory=dict)
+    tokens: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def first_divergence(
             return None  # that a run ended early is no difference in value
         else:
             return None
-    if len(legs) < 2 or case.entry.startswith("generate"):
+    if len(legs) < 2:
         return None
     one = legs[0] if property_id in FIRST_AND_LAST else legs[-2]
     return _compare(legs[-1], one, tolerance)
@@ -117,6 +119,8 @@ def _pairs(value: Leg, reference: Leg, place: str) -> Iterator[tuple[torch.Tenso
     for row, prompt in enumerate(value.batch.prompts):
         for other, known in enumerate(reference.batch.prompts):
             keep = _common(prompt, known)
+            if prompt is known and value.tokens and reference.tokens:
+                keep += calls.fed_alike(value.tokens[row], reference.tokens[other])
             if a is not None and b is not None and keep:
                 start, at = value.batch.starts[row], reference.batch.starts[other]
                 yield (
@@ -161,13 +165,20 @@ def _common(prompt: Any, known: Any) -> int:
 
 
 def _joined(leg: Leg, place: str) -> torch.Tensor | None:
-    """Join the pieces that a batch was fed in: (batch, columns, ...), None for what is none."""
+    """Join the pieces that a batch was fed in: (batch, columns, ...), None for what is none.
+
+    Of a generate's later steps the last column is the new one, whatever they feed again.
+    """
     pieces = leg.seen[place]
     rows = len(leg.batch.input_ids)
     if any(t.ndim < 3 or t.shape[0] != rows for t in pieces):
         return None
+    width = leg.batch.width
+    if leg.tokens:
+        pieces = [pieces[0], *(t[:, -1:] for t in pieces[1:])]
+        width += len(leg.tokens[0]) - 1
     whole = torch.cat(pieces, dim=1)
-    return whole if whole.shape[1] == leg.batch.width else None
+    return whole if whole.shape[1] == width else None
 
 
 @contextmanager
@@ -180,7 +191,9 @@ def _legs() -> Iterator[list[Leg]]:
         leg = Leg(batch)
         legs.append(leg)
         with _recorded(model, leg):
-            return original(subject, model, case, batch, split=split)
+            result = original(subject, model, case, batch, split=split)
+        leg.tokens = result.tokens
+        return result
 
     calls.run = run
     try:

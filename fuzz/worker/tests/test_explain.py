@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,17 @@ def test_a_wrong_value_is_traced_to_where_it_begins(subject_of: SubjectOf, plant
     size, before = found["begins at"].removeprefix(BEGINS[plant]).split(", before it at most ")
     assert float(size) > 1e-3
     assert float(before) < 1e-12
+
+
+@pytest.mark.parametrize("plant", ["padding-leak", "batch-crosstalk", "eager-scale"])
+def test_a_wrong_value_of_generate_is_traced_to_where_it_begins(
+    subject_of: SubjectOf, plant: str
+) -> None:
+    """Up to the first token that the two runs choose differently, after which all differs."""
+    case = replace(WITNESSES[plant], entry="generate", decode=3)
+    begins = said(subject_of, PLANTS[plant].killer, case, plant)["begins at"]
+    assert begins.startswith(BEGINS[plant])
+    assert float(begins.rpartition(" ")[2]) < 1e-12
 
 
 def test_an_index_error_names_operation_shapes_and_module(subject_of: SubjectOf) -> None:
