@@ -39,5 +39,9 @@ CLAIMS: Final[dict[str, Claim]] = {
             "what the vision tower makes of an image does not depend on the images beside it",
         ),
         Claim("packing_invariance", "sequences packed into one row = the same run apart"),
+        Claim(
+            "low_precision",
+            "float16 and bfloat16 stay finite and within the error budget; cast = built so",
+        ),
     )
 }

@@ -67,6 +67,12 @@ PLANTS: Final[dict[str, Plant]] = {
             "attention_agreement",
         ),
         Plant(
+            "half-mask-too-small",
+            "eager attention masks with the logarithm of the dtype's smallest number, which in "
+            "float16 is a score like others (-9.7)",
+            "low_precision",
+        ),
+        Plant(
             "placeholders-unchecked",
             "image placeholders are not counted against image features",
             "clean_rejection",

@@ -30,6 +30,7 @@ Kind: TypeAlias = Literal[
     "state_independence",
     "image_independence",
     "packing_invariance",
+    "low_precision",
 ]
 
 
@@ -75,6 +76,7 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "state_independence": Demands(history=1, stateful=True),
     "image_independence": Demands(images=2, plain=True),
     "packing_invariance": Demands(rows=2, plain=True),
+    "low_precision": Demands(forward_only=True),
 }
 
 MAX_TOKENS: Final = 160

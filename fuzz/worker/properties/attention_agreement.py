@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fuzz.target import ATTENTION, FLASH
 from fuzz.worker import calls, flash
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
@@ -19,11 +18,9 @@ def check(subject: Subject, case: Case) -> None:
     batch = calls.batch_of(subject, case)
     mine = subject.target.attn
     reference = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
+    truth = Truth(subject, case, batch)
     for other in ATTENTION:
         if other == mine or (other == FLASH and flash.obstacle(subject.target.dtype)):
             continue
         result = calls.run(subject, model_of(subject, other, case.gain), case, batch)
-        for row, (a, b) in enumerate(calls.comparable(result, reference)):
-            require_close(
-                a, b, tolerance(subject.target.dtype), f"{other} = {mine}", f"logits of row {row}"
-            )
+        require_agreement(result, reference, truth, f"{other} = {mine}")
