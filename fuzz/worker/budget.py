@@ -60,9 +60,7 @@ class Truth:
     def result(self) -> Result:
         """Return what the leg gives in float64."""
         if not self._results:
-            attn = self.subject.target.attn
-            if attn == FLASH and flash.obstacle("exact"):
-                attn = "sdpa"  # real kernels have no float64
+            attn = exact_attention(self.subject)
             with lane("exact"):
                 model = model_of(
                     self.subject, attn, self.case.gain, dtype="exact", rounded=self.dtype
@@ -71,6 +69,12 @@ class Truth:
                     calls.run(self.subject, model, self.case, self.batch, split=self.split)
                 )
         return self._results[0]
+
+
+def exact_attention(subject: Subject) -> str:
+    """Return the target's attention implementation, or sdpa where it has no float64."""
+    attn = subject.target.attn
+    return "sdpa" if attn == FLASH and flash.obstacle("exact") else attn
 
 
 def require_agreement(
