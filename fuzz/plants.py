@@ -67,6 +67,11 @@ PLANTS: Final[dict[str, Plant]] = {
             "attention_agreement",
         ),
         Plant(
+            "eager-gradient",
+            "eager attention scales the gradients of its query projections by 1.01, in training",
+            "attention_agreement",
+        ),
+        Plant(
             "placeholders-unchecked",
             "image placeholders are not counted against image features",
             "clean_rejection",

@@ -19,6 +19,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "batch-crosstalk": attention.batch_crosstalk,
     "eager-scale": attention.eager_scale,
     "packing-ignored": attention.packing_ignored,
+    "eager-gradient": attention.eager_gradient,
     "vision-leak": vision.vision_leak,
     "placeholders-unchecked": vision.placeholders_unchecked,
     "abort": process.on_one_row("abort"),

@@ -85,3 +85,14 @@ def eager_scale(model: Any) -> None:
         attention.q_proj.weight.data.mul_(1.01)
         if attention.q_proj.bias is not None:
             attention.q_proj.bias.data.mul_(1.01)
+
+
+def eager_gradient(model: Any) -> None:
+    """Scale the gradient of the query projections by 1.01 where the implementation is eager.
+
+    What such a model computes stays right; what it learns does not.
+    """
+    if model.config._attn_implementation != "eager":
+        return
+    for layer in release.text_model(model).layers:
+        layer.self_attn.q_proj.weight.register_hook(lambda gradient: gradient * 1.01)

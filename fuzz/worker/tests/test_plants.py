@@ -34,6 +34,8 @@ WITNESSES: dict[str, Case] = {
     "vision-leak": Case(rows=((CELLS_2X2,), (CELLS_2X2,))),
     "packing-ignored": Case(rows=((Text(1),), (Text(1),))),
     "eager-scale": Case(rows=((Text(2),),)),
+    # Three tokens: the first has nothing but itself to attend to, and nobody learns from the last.
+    "eager-gradient": Case(rows=((Text(3),),), mode="train"),
     "placeholders-unchecked": Case(
         rows=((CELLS_2X2,),), entry="forward-implicit", extra_placeholders=1
     ),
