@@ -7,7 +7,7 @@ from dataclasses import replace
 from fuzz.target import ATTENTION, FLASH, FLEX
 from fuzz.worker import calls, flash, flex
 from fuzz.worker.compare import require_close, require_close_gradients
-from fuzz.worker.exact import tolerance
+from fuzz.worker.exact import gradient_tolerance, tolerance
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
@@ -40,8 +40,9 @@ def check(subject: Subject, case: Case) -> None:
             require_close(a, b, slack, leg, f"logits of row {row}")
         if result.loss is not None and reference.loss is not None:
             require_close(result.loss[None], reference.loss[None], slack, f"loss: {leg}", "loss")
+            limit = gradient_tolerance(subject.target.dtype)
             require_close_gradients(
-                result.gradients, reference.gradients, slack, f"gradients: {leg}"
+                result.gradients, reference.gradients, limit, f"gradients: {leg}"
             )
 
 
