@@ -73,6 +73,11 @@ PLANTS: Final[dict[str, Plant]] = {
             "low_precision",
         ),
         Plant(
+            "eager-gradient",
+            "eager attention scales the gradients of its query projections by 1.01, in training",
+            "attention_agreement",
+        ),
+        Plant(
             "placeholders-unchecked",
             "image placeholders are not counted against image features",
             "clean_rejection",

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 FLASH: Final = "flash_attention_2"
-ATTENTION: Final = ("sdpa", "eager", FLASH)
+FLEX: Final = "flex_attention"
+ATTENTION: Final = ("sdpa", "eager", FLASH, FLEX)
 LOW: Final = ("float16", "bfloat16")
 DTYPES: Final = ("exact", "float32", *LOW)
 

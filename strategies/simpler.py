@@ -79,6 +79,7 @@ def size_of(case: Case) -> Size:
         abs(case.extra_placeholders),
         case.extra_placeholders < 0,
         ENTRIES.index(case.entry),
+        case.mode != DEFAULT.mode,
         [_HISTORY_ENTRIES.index(call.entry) for call in case.history],
         len(case.chunks),
         case.decode,
@@ -140,6 +141,7 @@ def _jumps(case: Case) -> Iterator[Case]:
 
 def _with_defaults(case: Case) -> Iterator[Case]:
     """Put whole axes back to their default."""
+    yield replace(case, mode=DEFAULT.mode)
     least = 1 if is_generate(case.entry) else 0
     yield replace(case, chunks=(), decode=least)
     if case.chunks:

@@ -40,7 +40,8 @@ def ropefuzz(
         (["--attn", "sdpaa"], "unknown attention implementation 'sdpaa'; did you mean 'sdpa'?"),
         (
             ["--attn", "9"],
-            "unknown attention implementation '9'; known: eager, flash_attention_2, sdpa",
+            "unknown attention implementation '9'; "
+            "known: eager, flash_attention_2, flex_attention, sdpa",
         ),
         (["--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
         (["--model", "/no/such"], "/no/such: no such model directory"),

@@ -17,15 +17,18 @@ import torch
 from fuzz.target import FLASH
 from fuzz.worker import calls, flash
 from fuzz.worker.calls import Result, comparable
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import LOW, lane, tolerance
+from fuzz.worker.compare import distance, require_close, require_close_gradients
+from fuzz.worker.exact import LOW, gradient_tolerance, lane, tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Batch
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
 TIMES: Final = 8.0
-"""How many times as far off as the other a leg may be (dense models: 3.2 at most)."""
+"""How many times as far off as the other a leg may be.
+
+Measured between correct legs of dense models: 2.5 at most beside the roundings below, 5 where one
+of them had all its luck."""
 
 ROUNDINGS: Final = 4.0
 """Units of the dtype, relative to 1 plus the largest logit, that a leg may be off in any case.
@@ -106,6 +109,52 @@ def require_agreement(
 
         names = f"logits of row {first_row + row}"
         require_rows_agree(a, b, right, truth.dtype, leg, names, slack)
+
+
+def require_gradients_agree(value: Result, reference: Result, truth: Truth, leg: str) -> None:
+    """Raise :class:`Failed` unless losses and gradients agree, where there are any.
+
+    In low precision a leg is as far off as its worst parameter is, each measured as
+    ``max|g - t| / (1 + max|t|)``: what a single parameter loses is chance.
+
+    Args:
+        value: one leg.
+        reference: the other.
+        truth: what ``reference`` should have been, and the dtype of both.
+        leg: the comparison, as it stands in the signature.
+    """
+    if value.loss is None or reference.loss is None:
+        return
+    loss = f"loss: {leg}"
+    gradients = f"gradients: {leg}"
+    low = LOW.get(truth.dtype)
+    if low is None:
+        slack = tolerance(truth.dtype)
+        require_close(value.loss[None], reference.loss[None], slack, loss, "loss")
+        limit = gradient_tolerance(truth.dtype)
+        require_close_gradients(value.gradients, reference.gradients, limit, gradients)
+        return
+    right = truth.result()
+    floor = ROUNDINGS * torch.finfo(low).eps
+    off, worst = [], []
+    for leg_of in (value, reference):
+        sizes = {n: _off(leg_of.gradients.get(n), t) for n, t in right.gradients.items()}
+        worst.append(max(sizes, key=lambda n: (math.isnan(sizes[n]), sizes[n])))
+        off.append(sizes[worst[-1]])
+    for mine, other, side in zip((0, 1), (1, 0), leg.split(" = "), strict=True):
+        allowed = TIMES * off[other] + floor
+        # Written this way round so that NaN fails.
+        if not off[mine] <= allowed < math.inf:
+            raise Failed(
+                gradients,
+                f"the gradient of {worst[mine]} in {side} is off float64 by {off[mine]:.2g}, the "
+                f"other's worst by {off[other]:.2g} ({TIMES:g} times that and {floor:.1g} are "
+                "allowed)",
+            )
+
+
+def _off(gradient: torch.Tensor | None, truth: torch.Tensor) -> float:
+    return distance(torch.zeros_like(truth) if gradient is None else gradient.double(), truth)
 
 
 def require_rows_agree(

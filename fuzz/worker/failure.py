@@ -17,6 +17,7 @@ OWN: Final = str(Path(__file__).resolve().parent)
 PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
 CALLER: Final = "/transformers/"
 UNDER_TEST: Final = (CALLER, "/flash_attn/")
+BACKWARD: Final = "_engine_run_backward"
 REFUSALS: Final = (ValueError, TypeError, NotImplementedError)
 
 
@@ -88,6 +89,9 @@ def raised(error: BaseException) -> Outcome:
             theirs = i
         elif file.startswith(OWN) and not file.startswith(PLANTS) and not _passes_on(frame):
             ours = i
+    if theirs < ours and _in_autograd(frames[ours + 1 :]):
+        # What autograd refuses is what the forward pass recorded: no frame of it shows any more.
+        return _outcome("error", name, "backward", f"{name} in backward: {first}", first, details)
     if theirs < ours or theirs < 0:
         return Outcome("broken", f"{name}: {first}", details=details)
     where = _name(frames[theirs][0])
@@ -119,6 +123,10 @@ def _contract(error: ContractError, frames: list[tuple[FrameType, int]], details
 def _outcome(kind: Kind, what: str, where: str, sentence: str, raw: str, details: str) -> Outcome:
     signature = Signature("no_crash", kind, what, where, without_numbers(raw))
     return Outcome(kind, sentence, signature, details)
+
+
+def _in_autograd(frames: list[tuple[FrameType, int]]) -> bool:
+    return any(frame.f_code.co_name == BACKWARD for frame, _ in frames)
 
 
 def _frames(tb: TracebackType | None) -> list[tuple[FrameType, int]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fuzz.families import FAMILIES
-from fuzz.target import FLASH, target_from_plain
+from fuzz.target import FLASH, FLEX, target_from_plain
 from fuzz.verdict import Outcome, outcome_to_plain
 from fuzz.worker.errors import WorkerSetupError
 from strategies.case import from_plain
@@ -44,7 +44,7 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
         ) from None
     from packaging.version import Version
 
-    from fuzz.worker import flash, release
+    from fuzz.worker import flash, flex, release
 
     if Version(transformers.__version__) < Version(release.OLDEST):
         raise WorkerSetupError(
@@ -54,10 +54,7 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     family = FAMILIES[target["family"]]
     # Before anything of transformers that asks for flash-attn is imported.
     installed = flash.set_up(target["device"])
-    obstacle = flash.obstacle(target["dtype"])
-    if target["attn"] == FLASH and obstacle:
-        raise WorkerSetupError(f"{FLASH} cannot be used: {obstacle}")
-    _state["unchecked"] = [f"{FLASH} is not compared: {obstacle}"] if obstacle else []
+    obstacles = {FLASH: flash.obstacle(target["dtype"])}
     if not hasattr(transformers, family.architecture):
         raise WorkerSetupError(
             f"transformers {transformers.__version__} has no {family.architecture} (family "
@@ -66,7 +63,10 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     # The checks bring in the modeling module, the cache classes and generate().
     importlib.import_module("fuzz.worker.properties")
     importlib.import_module("fuzz.worker.plants")
-    getattr(transformers, family.architecture)
+    obstacles[FLEX] = flex.set_up(getattr(transformers, family.architecture), target["device"])
+    if reason := obstacles.get(target["attn"]):
+        raise WorkerSetupError(f"{target['attn']} cannot be used: {reason}")
+    _state["unchecked"] = [f"{n} is not compared: {why}" for n, why in obstacles.items() if why]
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -80,6 +80,7 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     else:
         settings, processor_settings = dict(family.config), dict(family.processor)
     config = AutoConfig.for_model(family.name, **settings)
+    _without_dropout(config, release.text_config(config), getattr(config, "vision_config", None))
     device = torch.device(target.device)
     return Subject(target, family, config, _processor(config, processor_settings), device, plant)
 
@@ -120,6 +121,14 @@ def special_ids(config: Any) -> list[int]:
         if isinstance(value, int):
             found.add(value)
     return sorted(i for i in found if 0 <= i < text.vocab_size)
+
+
+def _without_dropout(*configs: Any) -> None:
+    """Set every dropout to 0: what chance decides cannot be compared. Only training has any."""
+    for config in filter(None, configs):
+        for name, value in vars(config).items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(config, name, 0.0)
 
 
 def _build(subject: Subject, build: Build) -> Any:

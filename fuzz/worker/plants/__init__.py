@@ -20,6 +20,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "eager-scale": attention.eager_scale,
     "packing-ignored": attention.packing_ignored,
     "half-mask-too-small": attention.half_mask_too_small,
+    "eager-gradient": attention.eager_gradient,
     "vision-leak": vision.vision_leak,
     "placeholders-unchecked": vision.placeholders_unchecked,
     "abort": process.on_one_row("abort"),

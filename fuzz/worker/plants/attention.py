@@ -106,3 +106,14 @@ def half_mask_too_small(model: Any) -> None:
 
     for layer in release.text_model(model).layers:
         layer.self_attn.register_forward_pre_hook(shrink, with_kwargs=True)
+
+
+def eager_gradient(model: Any) -> None:
+    """Scale the gradient of the query projections by 1.01 where the implementation is eager.
+
+    What such a model computes stays right; what it learns does not.
+    """
+    if model.config._attn_implementation != "eager":
+        return
+    for layer in release.text_model(model).layers:
+        layer.self_attn.q_proj.weight.register_hook(lambda gradient: gradient * 1.01)

@@ -1,10 +1,13 @@
-"""Every attention implementation gives the same logits."""
+"""Every attention implementation gives the same logits, and in training the same gradients."""
 
 from __future__ import annotations
 
-from fuzz.target import ATTENTION, FLASH
-from fuzz.worker import calls, flash
-from fuzz.worker.budget import Truth, require_agreement
+from dataclasses import replace
+
+from fuzz.target import FLEX
+from fuzz.worker import calls, flex
+from fuzz.worker.budget import Truth, require_agreement, require_gradients_agree
+from fuzz.worker.implementations import others
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
@@ -12,15 +15,22 @@ from strategies.case import Case
 def check(subject: Subject, case: Case) -> None:
     """Run the case with the target's implementation and with each other one.
 
+    Of a case that is trained on, the loss and the gradients of all parameters are compared too.
+
+    A target that runs on flex_attention on a CPU runs such cases in eval mode: it has no backward
+    pass there.
+
     Raises:
-        Failed: logits differ.
+        Failed: logits, losses or gradients differ.
     """
-    batch = calls.batch_of(subject, case)
     mine = subject.target.attn
+    if mine == FLEX and not flex.trains(subject.target.device):
+        case = replace(case, mode="eval")
+    batch = calls.batch_of(subject, case)
     reference = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
     truth = Truth(subject, case, batch)
-    for other in ATTENTION:
-        if other == mine or (other == FLASH and flash.obstacle(subject.target.dtype)):
-            continue
+    for other in others(subject, case, subject.target.dtype):
         result = calls.run(subject, model_of(subject, other, case.gain), case, batch)
-        require_agreement(result, reference, truth, f"{other} = {mine}")
+        leg = f"{other} = {mine}"
+        require_agreement(result, reference, truth, leg)
+        require_gradients_agree(result, reference, truth, leg)

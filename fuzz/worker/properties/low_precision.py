@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from fuzz.target import ATTENTION, FLASH
-from fuzz.worker import calls, flash
+from fuzz.worker import calls
 from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.calls import Result
 
@@ -18,6 +17,7 @@ from fuzz.worker.calls import Result
 from fuzz.worker.calls import run as run_unwatched
 from fuzz.worker.exact import LOW, lane
 from fuzz.worker.failure import Failed
+from fuzz.worker.implementations import others
 from fuzz.worker.inputs import Batch
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -59,9 +59,7 @@ def _implementations(subject: Subject, case: Case, dtype: str) -> _Native:
     mine = subject.target.attn
     truth = Truth(subject, case, batch, dtype=dtype)
     native = None
-    for attn in (mine, *(a for a in ATTENTION if a != mine)):
-        if attn == FLASH and flash.obstacle(dtype):
-            continue
+    for attn in (mine, *others(subject, case, dtype)):
         result = calls.run(subject, model_of(subject, attn, case.gain, dtype=dtype), case, batch)
         for row, logits in enumerate(result.logits):
             if not bool(torch.isfinite(logits).all()):

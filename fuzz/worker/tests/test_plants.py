@@ -37,6 +37,8 @@ WITNESSES: dict[str, Case] = {
     "eager-scale": Case(rows=((Text(2),),)),
     # Scores of a model at unit gain are too close to each other for it.
     "half-mask-too-small": Case(rows=((Text(2),),), gain=3.0),
+    # Three tokens: the first has nothing but itself to attend to, and nobody learns from the last.
+    "eager-gradient": Case(rows=((Text(3),),), mode="train"),
     "placeholders-unchecked": Case(
         rows=((CELLS_2X2,),), entry="forward-implicit", extra_placeholders=1
     ),
