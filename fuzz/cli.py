@@ -32,6 +32,7 @@ exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
 BENCH: Final = """\
 Measure on this machine:
   faults     that every fault is survived and told, as a table
+  flash      how far flash_attention_2 is from eager, and whether a defect in it would show
   guards     what the guards cost on a forward
   isolation  what isolation costs
   plants     how soon planted defects are found
@@ -152,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument(
         "what",
-        choices=["faults", "guards", "isolation", "plants", "shrinking", "soak"],
+        choices=["faults", "flash", "guards", "isolation", "plants", "shrinking", "soak"],
         metavar="WHAT",
     )
     bench.add_argument(
@@ -161,7 +162,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--time", type=_duration, default=600.0, metavar="T", help="of soak (default: 10m)"
     )
-    bench.add_argument("--seed", type=int, default=0, help="of soak (default: %(default)s)")
+    bench.add_argument("--cases", type=_count, metavar="N", help="of flash (default: 1000)")
+    bench.add_argument(
+        "--seed", type=int, default=0, help="of soak and flash (default: %(default)s)"
+    )
     return parser
 
 

@@ -115,10 +115,12 @@ def list_names() -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import faults, guards, isolation, plants, shrinking, soak
+    from fuzz.bench import faults, flash, guards, isolation, plants, shrinking, soak
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
+    if arguments.what == "flash":
+        return flash.main(arguments.cases or flash.CASES, arguments.seed)
     measure = {
         "faults": faults.main,
         "guards": guards.main,

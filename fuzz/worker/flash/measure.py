@@ -1,0 +1,102 @@
+"""How far flash_attention_2 is from eager: ``python -m fuzz.worker.flash.measure TARGET``.
+
+TARGET is a target as JSON. Prints a line of JSON once ready, then one for each line that it reads:
+a case, and the negative controls to run it with as well.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from fuzz.target import FLASH, target_from_plain
+from fuzz.verdict import Outcome, Signature, outcome_to_plain
+from fuzz.worker import serve
+from fuzz.worker.errors import WorkerSetupError
+from strategies.case import Case, from_plain
+
+EAGER = "eager"
+LEG = f"{FLASH} = {EAGER}"
+
+
+def main(target: dict[str, Any]) -> None:
+    """Build both models, say so, answer until standard input ends.
+
+    Args:
+        target: of :func:`fuzz.target.target_to_plain`, with flash_attention_2.
+    """
+    try:
+        versions = serve.load(target)
+    except WorkerSetupError as problem:
+        print(json.dumps({"unusable": str(problem)}), flush=True)
+        return
+    from fuzz.worker.geometry import geometry_of
+    from fuzz.worker.subject import make_subject
+    from strategies.geometry import geometry_to_plain
+
+    subject = make_subject(target_from_plain(target), lambda _: None)
+    ready = {"versions": versions, "geometry": geometry_to_plain(geometry_of(subject))}
+    print(json.dumps(ready), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = measured(subject, from_plain(request["case"]), request["controls"])
+        print(json.dumps(answer), flush=True)
+
+
+def measured(subject: Any, case: Case, controls: list[str]) -> dict[str, Any]:
+    """Return what comparing a case gave.
+
+    Args:
+        subject: the subject.
+        case: the case.
+        controls: names of :data:`fuzz.worker.flash.controls.CONTROLS`.
+
+    Returns:
+        ``padded``, whether any row is; ``outcome``, ``distance`` (None where there is none), and
+        ``eager``, whether it is eager that could not be run; ``noticed``: for each control whether
+        the case, which passes without it, does not with it; empty for a case that fails anyhow.
+    """
+    from fuzz.worker import calls
+    from fuzz.worker.compare import distance
+    from fuzz.worker.exact import lane, tolerance
+    from fuzz.worker.failure import raised
+    from fuzz.worker.flash.controls import in_place
+    from fuzz.worker.subject import model_of
+
+    dtype = subject.target.dtype
+
+    def logits(attn: str) -> Any:
+        return calls.run(subject, model_of(subject, attn, case.gain), case, batch)
+
+    def gap() -> float:
+        pairs = calls.comparable(logits(FLASH), reference)
+        gaps = [distance(a, b) for a, b in pairs]
+        return max(gaps) if all(g == g for g in gaps) else float("inf")
+
+    answer: dict[str, Any] = {"padded": False, "distance": None, "eager": True, "noticed": {}}
+    with lane(dtype):
+        try:
+            batch = calls.batch_of(subject, case)
+            answer["padded"] = any(len(p.ids) < batch.width for p in batch.prompts)
+            reference = logits(EAGER)
+            answer["eager"] = False
+            apart = gap()
+        except Exception as error:
+            return {**answer, "outcome": outcome_to_plain(raised(error))}
+        outcome = Outcome("pass")
+        if not apart <= tolerance(dtype):
+            signature = Signature("attention_agreement", "fail", LEG)
+            outcome = Outcome("fail", f"{LEG}: differ by {apart:.2g}", signature)
+            controls = []
+        for control in controls:
+            with in_place(control, subject.config.vision_config.num_heads):
+                try:
+                    answer["noticed"][control] = not gap() <= tolerance(dtype)
+                except Exception:  # dying of it is noticing it
+                    answer["noticed"][control] = True
+    return {**answer, "distance": apart, "outcome": outcome_to_plain(outcome)}
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
