@@ -124,7 +124,8 @@ class Session:
     def expects(self, property_id: str, case: Case, signature: Signature) -> bool:
         """Tell whether the ledger expects this failure; the first time, say so."""
         release = self.ready.versions["transformers"]
-        entry = ledger.known(self.entries, self.target, signature, case, release)
+        window = self.geometry.sliding_window
+        entry = ledger.known(self.entries, self.target, signature, case, release, window)
         if entry is not None and entry.id not in self.known:
             self.known[entry.id] = entry
             self.listener(KnownSeen(property_id, entry))
