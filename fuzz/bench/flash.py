@@ -1,4 +1,4 @@
-"""``ropefuzz bench flash``: is flash_attention_2 eager attention, and would it show if it was not?"""
+"""``ropefuzz bench flash``: is flash_attention_2 eager, and would it show if it was not?"""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def _run(
             if entry:
                 tally.verdicts[f"known: {entry.id}{where}"] += 1
             else:
-                told = f"{outcome.message}{where}" if outcome.verdict == "broken" else str(signature)
+                told = (
+                    f"{outcome.message}{where}" if outcome.verdict == "broken" else str(signature)
+                )
                 first, count = tally.new.get(told, (case, 0))
                 tally.new[told] = (first, count + 1)
         _count_controls(tally, case, answer["noticed"], outcome.verdict == "pass")

@@ -98,7 +98,9 @@ def measured(subject: Any, case: Case, controls: list[str]) -> dict[str, Any]:
         for control in controls:
             with in_place(control, subject.config.vision_config.num_heads):
                 try:
-                    answer["noticed"][control] = not gap(logits(FLASH), reference) <= tolerance(dtype)
+                    answer["noticed"][control] = not gap(logits(FLASH), reference) <= tolerance(
+                        dtype
+                    )
                 except Exception:  # dying of it is noticing it
                     answer["noticed"][control] = True
     return {**answer, "distance": apart, "outcome": outcome_to_plain(outcome)}
