@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for findings (default: %(default)s)",
     )
+    add_images_option(run.add_argument)
     add_limit_options(run.add_argument)
     add_fresh_option(run.add_argument)
 
@@ -199,6 +200,15 @@ def deadline_from(arguments: argparse.Namespace) -> Deadline:
     if low > high:
         raise UsageProblem(f"--deadline: expected MIN <= MAX, got {low:g} and {high:g}")
     return Deadline(floor=low, ceiling=high)
+
+
+def add_images_option(add: Callable[..., object]) -> None:
+    """Add ``--only-images`` to a parser; see :func:`add_target_options`."""
+    add(
+        "--only-images",
+        action="store_true",
+        help="draw only cases with an image, and make failures small to such",
+    )
 
 
 def add_fresh_option(add: Callable[..., object]) -> None:

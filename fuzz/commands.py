@@ -40,6 +40,7 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
         seconds=arguments.time or 0.0,
         seed=secrets.randbelow(2**32) if arguments.seed is None else arguments.seed,
         save_to=arguments.save_to,
+        only_images=arguments.only_images,
     )
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
