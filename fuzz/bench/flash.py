@@ -85,8 +85,9 @@ def main(cases: int, seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         _write_with_window(Path(folder), target.family)
         with _measuring(replace(target, model=folder)) as (ready, talk):
-            print(f"the same with a sliding window of {WINDOW}, {CONTROLLED} cases")
-            window = _run(target, ready, talk, CONTROLLED, seed, WINDOW_CONTROLS)
+            some = min(CONTROLLED, cases)
+            print(f"the same with a sliding window of {WINDOW}, {some} cases")
+            window = _run(target, ready, talk, some, seed, WINDOW_CONTROLS)
     _show(window, target.family, WINDOW_CONTROLS)
     print(f"{release}: {time.monotonic() - began:.0f} s")
     failed = plain.new or window.new
