@@ -12,6 +12,7 @@ import pytest
 
 from fuzz.cli import (
     add_fresh_option,
+    add_images_option,
     add_limit_options,
     add_target_options,
     deadline_from,
@@ -52,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder for findings (default: regressions)",
     )
+    add_images_option(add)
     add_limit_options(add)
     add_fresh_option(add)
 

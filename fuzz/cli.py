@@ -32,6 +32,7 @@ exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
 BENCH: Final = """\
 Measure on this machine:
   faults     that every fault is survived and told, as a table
+  flash      how far flash_attention_2 is from eager, and whether a defect in it would show
   guards     what the guards cost on a forward
   isolation  what isolation costs
   plants     how soon planted defects are found
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for findings (default: %(default)s)",
     )
+    add_images_option(run.add_argument)
     add_limit_options(run.add_argument)
     add_fresh_option(run.add_argument)
 
@@ -152,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument(
         "what",
-        choices=["faults", "guards", "isolation", "plants", "shrinking", "soak"],
+        choices=["faults", "flash", "guards", "isolation", "plants", "shrinking", "soak"],
         metavar="WHAT",
     )
     bench.add_argument(
@@ -161,7 +163,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--time", type=_duration, default=600.0, metavar="T", help="of soak (default: 10m)"
     )
-    bench.add_argument("--seed", type=int, default=0, help="of soak (default: %(default)s)")
+    bench.add_argument("--cases", type=_count, metavar="N", help="of flash (default: 1000)")
+    bench.add_argument(
+        "--seed", type=int, default=0, help="of soak and flash (default: %(default)s)"
+    )
     return parser
 
 
@@ -195,6 +200,15 @@ def deadline_from(arguments: argparse.Namespace) -> Deadline:
     if low > high:
         raise UsageProblem(f"--deadline: expected MIN <= MAX, got {low:g} and {high:g}")
     return Deadline(floor=low, ceiling=high)
+
+
+def add_images_option(add: Callable[..., object]) -> None:
+    """Add ``--only-images`` to a parser; see :func:`add_target_options`."""
+    add(
+        "--only-images",
+        action="store_true",
+        help="draw only cases with an image, and make failures small to such",
+    )
 
 
 def add_fresh_option(add: Callable[..., object]) -> None:

@@ -40,6 +40,7 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
         seconds=arguments.time or 0.0,
         seed=secrets.randbelow(2**32) if arguments.seed is None else arguments.seed,
         save_to=arguments.save_to,
+        only_images=arguments.only_images,
     )
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
@@ -115,10 +116,12 @@ def list_names() -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import faults, guards, isolation, plants, shrinking, soak
+    from fuzz.bench import faults, flash, guards, isolation, plants, shrinking, soak
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
+    if arguments.what == "flash":
+        return flash.main(arguments.cases or flash.CASES, arguments.seed)
     measure = {
         "faults": faults.main,
         "guards": guards.main,

@@ -217,7 +217,9 @@ def _hunt(pursuit: Pursuit, look: Look, case: Case, outcome: Outcome) -> _Hunted
 
     session.supervisor.in_hand = Ran(pursuit.property_id, case)
     try:
-        smallest = minimize(case, session.geometry, fails, may_go_on, accepted)
+        smallest = minimize(
+            case, session.geometry, fails, may_go_on, accepted, session.options.allows
+        )
         runs, failed, gave = _confirm(pursuit, look, smallest.case, gave)
         said = _explain(pursuit, smallest.case, gave) if failed else ()
     except BaseException:

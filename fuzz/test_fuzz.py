@@ -63,6 +63,7 @@ def session(
         cases=request.config.getoption("--cases"),
         seed=request.config.getoption("--seed"),
         save_to=request.config.getoption("--save-to"),
+        only_images=request.config.getoption("--only-images"),
     )
     with Supervisor(
         target,
