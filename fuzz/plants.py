@@ -67,6 +67,18 @@ PLANTS: Final[dict[str, Plant]] = {
             "attention_agreement",
         ),
         Plant(
+            "flash-last-key-ignored",
+            "flash-attn's kernel leaves out the last key of each sequence",
+            "attention_agreement",
+            FLASH,
+        ),
+        Plant(
+            "flash-causal-top-left",
+            "flash-attn's kernel aligns its causal mask with the first key, not with the last",
+            "attention_agreement",
+            FLASH,
+        ),
+        Plant(
             "placeholders-unchecked",
             "image placeholders are not counted against image features",
             "clean_rejection",

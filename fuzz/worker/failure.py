@@ -12,6 +12,7 @@ import torch
 
 from fuzz.verdict import Kind, Outcome, Signature, without_numbers
 from fuzz.worker.flash.contract import ContractError
+from fuzz.worker.flash.shadow import LEG, KernelError
 
 OWN: Final = str(Path(__file__).resolve().parent)
 PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
@@ -80,6 +81,8 @@ def raised(error: BaseException) -> Outcome:
         return _outcome("oom", name, "", f"out of memory{place}: {first or name}", first, details)
     if isinstance(error, ContractError):
         return _contract(error, frames, details)
+    if isinstance(error, KernelError):
+        return _kernel(error, details)
     ours = -1
     theirs = -1
     for i, (frame, _) in enumerate(frames):
@@ -114,6 +117,16 @@ def _contract(error: ContractError, frames: list[tuple[FrameType, int]], details
     what = f"ContractError: {','.join(dict.fromkeys(error.codes))}"
     sentence = f"ContractError in {where}: {error}"
     return _outcome("error", what, where, sentence, "", details)
+
+
+def _kernel(error: KernelError, details: str) -> Outcome:
+    """Return the outcome of a call whose result is not what its arguments define.
+
+    One finding whatever check made the call: the claim that does not hold is the one that
+    flash_attention_2 computes what the others do.
+    """
+    signature = Signature("attention_agreement", "fail", LEG, error.function)
+    return Outcome("fail", f"{LEG}: {error}", signature, details)
 
 
 def _outcome(kind: Kind, what: str, where: str, sentence: str, raw: str, details: str) -> Outcome:

@@ -177,6 +177,8 @@ def _for_property(outcome: Outcome, property_id: str) -> Outcome:
     signature = outcome.signature
     if signature is None:
         return outcome
+    if outcome.verdict == "fail":
+        return outcome  # a kernel's, whatever was checked
     if property_id == "clean_rejection":
         # Its cases are invalid: that one raises is right, that it raises this is what fails.
         return replace(outcome, signature=replace(signature, property=property_id))
