@@ -42,6 +42,11 @@ PLANTS: Final[dict[str, Plant]] = {
             FLASH,
         ),
         Plant(
+            "rotary-table-short-device",
+            "the same, on a stand-in for a device, where it is an assertion that costs the process",
+            "no_crash",
+        ),
+        Plant(
             "positions-restart",
             "a prefill chunk after the first restarts positions at 0",
             "cache_agreement",

@@ -38,6 +38,7 @@ class Options:
         shrink_attempts: cases that may be tried to make one finding smaller.
         shrink_seconds: wall clock for the same.
         enough: new findings after which a property is left, 0 for never.
+        wrap: the command, word by word, that workers run under, none where there is none.
     """
 
     properties: tuple[str, ...] = tuple(CLAIMS)
@@ -49,6 +50,7 @@ class Options:
     shrink_attempts: int = 1000
     shrink_seconds: float = 60.0
     enough: int = 0
+    wrap: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,9 @@ def ropefuzz(
         (["--model", "/no/such"], "/no/such: no such model directory"),
         (["--device", "gpu"], "unknown device 'gpu'; expected cpu, cuda or cuda:N"),
         (["--device", "cuda:"], "unknown device 'cuda:'; expected cpu, cuda or cuda:N"),
+        (["--wrap", "no-such-tool --x"], "--wrap: no-such-tool: no such command"),
+        (["--wrap", " "], "--wrap: expected a command, got nothing"),
+        (["--wrap", "env 'x"], "--wrap: cannot be read as words: No closing quotation"),
         (["--deadline", "9", "2"], "--deadline: expected MIN <= MAX, got 9 and 2"),
     ],
 )

@@ -30,6 +30,11 @@ def probe(device: torch.device) -> str:
     return ""
 
 
+def fragile(device: torch.device) -> bool:
+    """Tell whether an index out of range costs the process: on a device it is an assertion."""
+    return device.type != "cpu" or stand_in is not None
+
+
 def release_memory(device: torch.device) -> None:
     """Give back what torch holds in reserve, so that the next case finds it free."""
     if device.type == "cuda":

@@ -16,6 +16,7 @@ from fuzz.worker.flash.shadow import LEG, KernelError
 
 OWN: Final = str(Path(__file__).resolve().parent)
 PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
+GUARD: Final = str(Path(__file__).resolve().parent / "guard")
 CALLER: Final = "/transformers/"
 UNDER_TEST: Final = (CALLER, "/flash_attn/")
 REFUSALS: Final = (ValueError, TypeError, NotImplementedError)
@@ -89,7 +90,9 @@ def raised(error: BaseException) -> Outcome:
         file = frame.f_code.co_filename
         if _under_test(file):
             theirs = i
-        elif file.startswith(OWN) and not file.startswith(PLANTS) and not _passes_on(frame):
+        elif (
+            file.startswith(OWN) and not file.startswith((PLANTS, GUARD)) and not _passes_on(frame)
+        ):
             ours = i
     if theirs < ours or theirs < 0:
         return Outcome("broken", f"{name}: {first}", details=details)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -82,13 +83,14 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``geometry``; ``build_seconds`` of the model; ``unchecked``: what this environment lacks, a
-        line each; ``not_applicable``: properties that say nothing here, with the reason.
+        line each; ``not_applicable``: properties that say nothing here, with the reason;
+        ``fragile``: see :func:`fuzz.worker.device.fragile`.
 
     Raises:
         WorkerSetupError: the target cannot be built.
     """
     from fuzz.worker.applicability import not_applicable
-    from fuzz.worker.device import probe
+    from fuzz.worker.device import fragile, probe
     from fuzz.worker.geometry import geometry_of
     from fuzz.worker.plants import planter
     from fuzz.worker.subject import make_subject, model_of
@@ -108,11 +110,15 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
         "build_seconds": seconds,
         "unchecked": _state["unchecked"],
         "not_applicable": _state["not_applicable"],
+        "fragile": fragile(subject.device),
     }
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer one request: check one case against one property, or explain how it fails."""
+    """Answer one request: check one case against one property, or explain how it fails.
+
+    A check with ``guard`` has every index held against its table before a kernel sees it.
+    """
     if request["op"] == "explain":
         return {"said": _explained(request["property"], from_plain(request["case"]))}
     if request["op"] != "check":
@@ -121,26 +127,30 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     case = from_plain(request["case"])
     began = time.perf_counter()
-    outcome = judge(request["property"], case)
+    outcome = judge(request["property"], case, request.get("guard", False))
     if outcome.verdict == "oom":
         release_memory(_state["subject"].device)
     return {"outcome": outcome_to_plain(replace(outcome, seconds=time.perf_counter() - began))}
 
 
-def judge(property_id: str, case: Any) -> Outcome:
-    """Check one case against one property in this process."""
+def judge(property_id: str, case: Any, guard: bool = False) -> Outcome:
+    """Check one case against one property in this process, under the index guard if asked."""
     from fuzz.worker.exact import lane
     from fuzz.worker.failure import Failed, failed, raised
+    from fuzz.worker.guard.index import OutOfBounds, guarded
     from fuzz.worker.properties import CHECKS
 
     subject = _state["subject"]
     if reason := _state["not_applicable"].get(property_id):
         return Outcome("broken", f"{property_id} is not applicable: {reason}")
+    watch = guarded(*subject.models.values()) if guard else nullcontext()
     try:
-        with lane(subject.target.dtype):
+        with lane(subject.target.dtype), watch:
             CHECKS[property_id](subject, case)
     except Failed as failure:
         return failed(property_id, failure)
+    except OutOfBounds as error:
+        return _for_property(raised(error), property_id)
     except IndexError as error:
         return _for_property(_index_named(property_id, case, raised(error)), property_id)
     except Exception as error:

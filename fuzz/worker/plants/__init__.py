@@ -23,6 +23,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "placeholders-unchecked": vision.placeholders_unchecked,
     "flash-last-key-ignored": kernel.in_kernel(kernel.last_key_ignored),
     "flash-causal-top-left": kernel.in_kernel(kernel.causal_top_left),
+    "rotary-table-short-device": positions.rotary_table_short_device,
     "abort": process.on_one_row("abort"),
     "hang": process.hang,
     "exit": process.leave,
