@@ -12,7 +12,8 @@ from fuzz import campaign
 from fuzz.bench import faults as matrix
 from fuzz.campaign import Look, Plan, Tally
 from fuzz.engine import PROPERTY_KINDS
-from fuzz.faults import FAULTS, REAL, Fault
+from fuzz.faults import FAULTS, PREFIX, REAL, Fault
+from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.plants import PLANTS, Plant
 from fuzz.target import FLASH, Target
@@ -27,7 +28,14 @@ CASES: Final = 100
 """Cases that a defect may take to be found."""
 MEMORY_LIMIT_MIB: Final = {"cpu": matrix.MEMORY_LIMIT_MIB, "cuda": 8 * matrix.MEMORY_LIMIT_MIB}
 """Memory that a case may take: a device's first use of each kernel takes the host's, too."""
+DEADLINE: Final = (2.0, 15.0)
+"""Seconds: some faults wait without end, and are asked for one after the other."""
 NO_GPU: Final = "not run: no GPU"
+NAMED: Final[dict[str, Plant | Fault]] = {
+    **PLANTS,
+    **{f"{PREFIX}{name}": fault for name, fault in {**FAULTS, **REAL}.items()},
+}
+"""What is brought about, in this order; faults have their names as plants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class Gap:
     """What is not seen on some lanes, and why.
 
     Attributes:
-        name: of a plant or of a fault of :data:`fuzz.faults.REAL`.
+        name: of :data:`NAMED`.
         blind: whether it is not seen on a lane.
         reason: one sentence.
     """
@@ -59,7 +67,7 @@ class Gap:
 
 
 GAPS: Final[tuple[Gap, ...]] = (
-    *(Gap(name, lambda lane: lane.target.device == "cpu", NO_GPU) for name in REAL),
+    *(Gap(f"{PREFIX}{name}", lambda lane: lane.target.device == "cpu", NO_GPU) for name in REAL),
 )
 
 
@@ -82,8 +90,8 @@ class Line:
 
 def expected_to_be_missed(name: str, lane: Lane) -> str:
     """Return why a plant or fault cannot be seen on a lane, "" where it must be."""
-    plant = PLANTS.get(name)
-    if plant is not None and plant.attn == FLASH and lane.no_flash:
+    plant = NAMED[name]
+    if isinstance(plant, Plant) and plant.attn == FLASH and lane.no_flash:
         return lane.no_flash
     return next((gap.reason for gap in GAPS if gap.name == name and gap.blind(lane)), "")
 
@@ -91,7 +99,7 @@ def expected_to_be_missed(name: str, lane: Lane) -> str:
 def main(
     target: Target,
     supervise: Callable[..., Supervisor],
-    names: Iterable[str] = (*PLANTS, *FAULTS, *REAL),
+    names: Iterable[str] = tuple(NAMED),
     limit_mib: int | None = None,
 ) -> int:
     """Check and print; returns 0 if all is as expected, 1 if something was missed, 3 if stopped.
@@ -99,7 +107,7 @@ def main(
     Args:
         target: what to plant into.
         supervise: makes a supervisor of a target, given more of its settings by name.
-        names: plants, and faults by their own names.
+        names: of :data:`NAMED`.
         limit_mib: memory that a case may take, None for what the device needs.
 
     Raises:
@@ -111,12 +119,17 @@ def main(
     began = time.monotonic()
     print(f"selfcheck of {target.family} ({target.attn}, {target.dtype}, {target.device})")
     try:
-        with supervise(target, worker_module=matrix.WORKER, memory_limit_mib=limit) as supervisor:
+        with supervise(
+            target,
+            worker_module=matrix.WORKER,
+            memory_limit_mib=limit,
+            deadline=Deadline(*DEADLINE),
+        ) as supervisor:
             info = supervisor.start().info
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
             lane = Lane(target, next(iter(info.get("unchecked", ())), ""))
             for name in names:
-                print(f"  {name:<28} ", end="", flush=True)
+                print(f"  {name:<33} ", end="", flush=True)
                 line = _one(name, supervisor, info, lane)
                 counts[line.result] += 1
                 spent = f", {line.seconds:.1f} s" if line.seconds else ""
@@ -139,10 +152,11 @@ def _one(name: str, supervisor: Supervisor, info: dict[str, Any], lane: Lane) ->
     if reason := expected_to_be_missed(name, lane):
         return Line(name, "expected", reason)
     began = time.monotonic()
-    if name in PLANTS:
-        result, said = _plant(PLANTS[name], supervisor, info)
+    what = NAMED[name]
+    if isinstance(what, Plant):
+        result, said = _plant(what, supervisor, info)
     else:
-        result, said = _fault({**FAULTS, **REAL}[name], supervisor)
+        result, said = _fault(what, supervisor)
     return Line(name, result, said, time.monotonic() - began)
 
 

@@ -158,6 +158,14 @@ def test_a_model_directory_without_a_config_is_one_line(tmp_path: Path):
     assert "config.json" in line
 
 
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path):
+    # With the real worker, some 8 s.
+    done = ropefuzz(tmp_path, "run", "--cases", "1", "--device", "cuda:99")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ropefuzz: cuda:99 cannot be used: ")
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -89,13 +89,17 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     Raises:
         WorkerSetupError: the target cannot be built.
     """
+    import torch
+
     from fuzz.worker.applicability import not_applicable
-    from fuzz.worker.device import fragile, probe
+    from fuzz.worker.device import fragile, missing, probe
     from fuzz.worker.geometry import geometry_of
     from fuzz.worker.plants import planter
     from fuzz.worker.subject import make_subject, model_of
     from strategies.geometry import geometry_to_plain
 
+    if lacking := missing(torch.device(target["device"])):
+        raise WorkerSetupError(f"{target['device']} cannot be used: {lacking}")
     subject = make_subject(target_from_plain(target), planter(target["plants"]))
     began = time.perf_counter()
     model_of(subject)
