@@ -28,7 +28,7 @@ CASES: Final = 100
 """Cases that a defect may take to be found."""
 MEMORY_LIMIT_MIB: Final = {"cpu": matrix.MEMORY_LIMIT_MIB, "cuda": 8 * matrix.MEMORY_LIMIT_MIB}
 """Memory that a case may take: a device's first use of each kernel takes the host's, too."""
-DEADLINE: Final = (2.0, 15.0)
+DEADLINE: Final = (2.0, 8.0)
 """Seconds: some faults wait without end, and are asked for one after the other."""
 NO_GPU: Final = "not run: no GPU"
 NAMED: Final[dict[str, Plant | Fault]] = {
