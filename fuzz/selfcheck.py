@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from fuzz import campaign
 from fuzz.bench import faults as matrix
 from fuzz.campaign import Look, Plan, Tally
-from fuzz.engine import PROPERTY_KINDS
 from fuzz.faults import FAULTS, PREFIX, REAL, Fault
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.plants import PLANTS, Plant
+from fuzz.session import PROPERTY_KINDS
 from fuzz.target import FLASH, Target
 from fuzz.verdict import Outcome
 from strategies.case import Case
@@ -45,10 +45,12 @@ class Lane:
     Attributes:
         target: what is checked.
         no_flash: why flash_attention_2 cannot be used, "" where it can.
+        not_applicable: properties that say nothing of the target, with the reason.
     """
 
     target: Target
     no_flash: str
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def expected_to_be_missed(name: str, lane: Lane) -> str:
     plant = NAMED[name]
     if isinstance(plant, Plant) and plant.attn == FLASH and lane.no_flash:
         return lane.no_flash
+    if isinstance(plant, Plant) and plant.killer in lane.not_applicable:
+        return f"{plant.killer} is not applicable: {lane.not_applicable[plant.killer]}"
     return next((gap.reason for gap in GAPS if gap.name == name and gap.blind(lane)), "")
 
 
@@ -127,7 +131,8 @@ def main(
         ) as supervisor:
             info = supervisor.start().info
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
-            lane = Lane(target, next(iter(info.get("unchecked", ())), ""))
+            no_flash = next(iter(info.get("unchecked", ())), "")
+            lane = Lane(target, no_flash, info.get("not_applicable", {}))
             for name in names:
                 print(f"  {name:<33} ", end="", flush=True)
                 line = _one(name, supervisor, info, lane)
