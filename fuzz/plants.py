@@ -42,6 +42,11 @@ PLANTS: Final[dict[str, Plant]] = {
             FLASH,
         ),
         Plant(
+            "rotary-table-short-device",
+            "the same, on a stand-in for a device, where it is an assertion that costs the process",
+            "no_crash",
+        ),
+        Plant(
             "positions-restart",
             "a prefill chunk after the first restarts positions at 0",
             "cache_agreement",
@@ -76,6 +81,18 @@ PLANTS: Final[dict[str, Plant]] = {
             "eager-gradient",
             "eager attention scales the gradients of its query projections by 1.01, in training",
             "attention_agreement",
+        ),
+        Plant(
+            "flash-last-key-ignored",
+            "flash-attn's kernel leaves out the last key of each sequence",
+            "attention_agreement",
+            FLASH,
+        ),
+        Plant(
+            "flash-causal-top-left",
+            "flash-attn's kernel aligns its causal mask with the first key, not with the last",
+            "attention_agreement",
+            FLASH,
         ),
         Plant(
             "placeholders-unchecked",

@@ -39,6 +39,7 @@ class Options:
         shrink_seconds: wall clock for the same.
         enough: new findings after which a property is left, 0 for never.
         only_images: whether only cases with an image are drawn, and made small to such.
+        wrap: the command, word by word, that workers run under, none where there is none.
     """
 
     properties: tuple[str, ...] = tuple(CLAIMS)
@@ -51,6 +52,7 @@ class Options:
     shrink_seconds: float = 60.0
     enough: int = 0
     only_images: bool = False
+    wrap: tuple[str, ...] = ()
 
     def allows(self, case: Case) -> bool:
         """Tell whether a case is of the kind that was asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from fuzz.worker.device import fragile
 from fuzz.worker.divergence import first_divergence
 from fuzz.worker.exact import lane
 from fuzz.worker.failure import Failed
@@ -43,6 +44,9 @@ def explain(
         except Exception:
             if place.raised_in:
                 said.append((RAISED, place.raised_in))
+        if said and said[0][0] == INDEX and fragile(subject.device):
+            # Without the guard the device would be lost, and this process with it.
+            return said
         parting = first_divergence(subject, property_id, check, case)
     if parting is not None:
         said.append((BEGINS, str(parting)))

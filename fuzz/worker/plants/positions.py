@@ -8,6 +8,7 @@ import torch
 
 from fuzz.target import FLASH
 from fuzz.worker import release
+from fuzz.worker.plants import fake_device
 
 
 def rotary_table_short(model: Any) -> None:
@@ -42,6 +43,12 @@ def rotary_table_short_flash(model: Any) -> None:
     """Size the table so in models built with flash_attention_2 alone, as it was reported."""
     if release.text_config(model.config)._attn_implementation == FLASH:
         rotary_table_short(model)
+
+
+def rotary_table_short_device(model: Any) -> None:
+    """Size the table so, on a device where the lookup is an assertion in a kernel."""
+    rotary_table_short(model)
+    fake_device.asserting(model)
 
 
 def positions_restart(model: Any) -> None:
