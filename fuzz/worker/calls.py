@@ -115,8 +115,8 @@ def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
     """Return the positions a caller passes: the model's own, moved as the feed says.
 
     Shape (3, batch, width), int64; of a packed batch (4, 1, width): first comes the number of each
-    token in its sequence, which is how transformers is told where a sequence begins. Calling the
-    model's helper leaves no state behind.
+    token in its sequence, which is how transformers is told where a sequence begins. A text model
+    gets (1, batch, width). Calling the model's helper leaves no state behind.
     """
     if batch.packed:
         return _packed_positions(model, batch)
@@ -141,7 +141,7 @@ def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
         ids, types = batch.input_ids[:, tokens], batch.token_types[:, tokens]
         turning = release.rope_index(model, ids, types, own, None)
         number = torch.arange(len(prompt.ids), device=ids.device).expand(1, 1, -1)
-        parts.append(torch.cat([number, turning]))
+        parts.append(torch.cat([number, turning]) if len(turning) > 1 else turning)
         release.forget(model)
     return torch.cat(parts, dim=-1)
 
@@ -172,7 +172,8 @@ def forward(model: Any, batch: Batch, feed: Feed) -> Result:
         if batch.attention_mask is not None:
             arguments["attention_mask"] = batch.attention_mask[:, :end]
         if positions is not None:
-            arguments["position_ids"] = positions[..., start:end]
+            now = positions[..., start:end]
+            arguments["position_ids"] = now if len(now) > 1 else now[0]
         if cache is not None:
             arguments["past_key_values"] = cache
             # Up to 5.3 whoever feeds a cache by hand says where; later it follows by itself.

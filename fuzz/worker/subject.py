@@ -31,7 +31,7 @@ class Subject:
         target: the target.
         family: its family's data.
         config: the transformers configuration in effect.
-        processor: the image processor, the family's real class.
+        processor: the image processor, the family's real class; None for a text model.
         device: where the models live.
         plant: puts the target's plants into a freshly built model.
         models: models built so far, by attention implementation and gain.
@@ -133,7 +133,9 @@ def _stable(name: str) -> str:
 
 
 def _processor(config: Any, settings: dict[str, Any]) -> Any:
-    vision = config.vision_config
+    vision = release.vision_config(config)
+    if vision is None:
+        return None
     settings = {
         "patch_size": vision.patch_size,
         "merge_size": vision.spatial_merge_size,
@@ -188,6 +190,8 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
             for source, name in ((stored, names[0]), (limits, names[1])):
                 if isinstance(source, dict) and isinstance(source.get(name), int):
                     processor[ours] = source[name]
+    if not family.processor:
+        return settings, {}
     # A forward must stay cheap: the largest image is capped, the smallest is as released.
     processor["max_pixels"] = min(processor["max_pixels"], family.processor["max_pixels"])
     return settings, processor

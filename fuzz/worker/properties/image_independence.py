@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fuzz.worker import calls
+from fuzz.worker import calls, release
 from fuzz.worker.capture import image_features
 from fuzz.worker.compare import require_close
 from fuzz.worker.exact import tolerance
@@ -26,7 +26,7 @@ def check(subject: Subject, case: Case) -> None:
     if not images:
         return
     together = _features(subject, case, prompts)
-    merge = subject.config.vision_config.spatial_merge_size**2
+    merge = release.vision_config(subject.config).spatial_merge_size ** 2
     parts = torch.split(together, [t * h * w // merge for i in images for t, h, w in i.grids])
     for number, (image, packed) in enumerate(zip(images, parts, strict=True)):
         alone = _features(subject, case, (image,))
@@ -37,8 +37,8 @@ def check(subject: Subject, case: Case) -> None:
 
 
 def _features(subject: Subject, case: Case, prompts: tuple[Prompt, ...]) -> torch.Tensor:
-    """Return the features of all images in the prompts, (merged patches, hidden)."""
+    """Return the features of all images in the prompts, (merged patches, mergers * hidden)."""
     model = model_of(subject, gain=case.gain)
     with image_features(model) as seen:
         calls.run(subject, model, case, collate(subject, prompts), split=False)
-    return torch.cat(seen)
+    return torch.cat(seen, dim=-1)
