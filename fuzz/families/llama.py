@@ -28,5 +28,5 @@ FAMILY: Final = Family(
     },
     processor={},
     frame_tokens=0,
-    special="one-axis rotary embedding over grouped queries: the plain case, and the decoder of GLM-TTS",
+    special="one-axis rotary embedding over grouped queries: the plain case, and GLM-TTS's decoder",
 )

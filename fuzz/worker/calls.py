@@ -67,7 +67,7 @@ def batch_of(subject: Subject, case: Case, prompts: Sequence[Prompt] | None = No
     return collate(subject, rows, case.side, width, case.attention_mask)
 
 
-def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
+def feed_of(case: Case, batch: Batch, split: bool = True, whole_images: bool = False) -> Feed:
     """Return how the case feeds a batch through a ``forward`` entry.
 
     Positions left to the model can only be continued after the last image, so with
@@ -77,9 +77,10 @@ def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
         case: the case.
         batch: the batch it became.
         split: False for one forward without a cache.
+        whole_images: whether the first piece has to hold all images.
     """
     explicit = case.entry == "forward"
-    pieces = _pieces(case, batch) if split else ((0, batch.width),)
+    pieces = _pieces(case, batch, whole_images) if split else ((0, batch.width),)
     whole = len(pieces) == 1
     return Feed(
         explicit=explicit,
@@ -92,10 +93,10 @@ def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
     )
 
 
-def _pieces(case: Case, batch: Batch) -> tuple[tuple[int, int], ...]:
+def _pieces(case: Case, batch: Batch, whole_images: bool) -> tuple[tuple[int, int], ...]:
     width = batch.width
     decode = min(case.decode, width - 1)
-    first = 0
+    first = batch.images_end if whole_images else 0
     if case.entry == "forward-implicit":
         # The model derives the later positions from what it saw first: all images, and at least
         # one token of every row.
@@ -293,7 +294,8 @@ def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool =
         split: False for one forward without a cache, or a generate without one.
     """
     if case.entry in ("forward", "forward-implicit"):
-        return forward(model, batch, feed_of(case, batch, split))
+        whole = not release.takes_merged_embeddings(model)
+        return forward(model, batch, feed_of(case, batch, split, whole))
     return generate(
         subject,
         model,

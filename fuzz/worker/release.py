@@ -84,6 +84,14 @@ def vision_tower(model: nn.Module) -> Any:
     return None
 
 
+def takes_merged_embeddings(model: nn.Module) -> bool:
+    """Tell whether an image's share in the input embeddings is all that the decoder gets of it.
+
+    Qwen3-VL's decoder also gets features of several depths, which only pixels can bring.
+    """
+    return not hasattr(vision_tower(model), "deepstack_merger_list")
+
+
 def position_owner(model: nn.Module) -> Any:
     """Return the module that computes multimodal position ids, None where there is none."""
     for module in model.modules():
