@@ -55,7 +55,10 @@ def positions_restart(model: Any) -> None:
         if release.seen_tokens(kwargs.get("past_key_values")) == 0 or tokens < 2:
             return None
         again = torch.arange(tokens, device=kwargs["inputs_embeds"].device)
-        again = again.expand(3, kwargs["inputs_embeds"].shape[0], -1).clone()
+        rows = kwargs["inputs_embeds"].shape[0]
+        if release.position_owner(model) is None:
+            return args, {**kwargs, "position_ids": again.expand(rows, -1)}
+        again = again.expand(3, rows, -1).clone()
         if given is not None and given.ndim == 3 and given.shape[0] == 4:
             again = torch.cat([given[:1], again])
         return args, {**kwargs, "position_ids": again}

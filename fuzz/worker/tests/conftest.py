@@ -27,13 +27,13 @@ def loaded() -> None:
 
 @pytest.fixture(scope="session")
 def subject_of() -> Callable[..., Subject]:
-    """Return subjects by plants and attention; ``judge`` uses the last one asked for."""
+    """Return subjects by plants, attention and family; ``judge`` uses the last one asked for."""
     from fuzz.worker import serve
 
     kept: dict[Target, Any] = {}
 
-    def get(*plants: str, attn: str = "sdpa") -> Any:
-        target = Target(plants=plants, attn=attn)
+    def get(*plants: str, attn: str = "sdpa", family: str = "qwen2_vl") -> Any:
+        target = Target(plants=plants, attn=attn, family=family)
         if target not in kept:
             serve.prepare(target_to_plain(target))
             kept[target] = serve._state["subject"]
@@ -45,11 +45,11 @@ def subject_of() -> Callable[..., Subject]:
 
 @pytest.fixture(scope="session")
 def judge(subject_of: Callable[..., Subject]) -> Judge:
-    """Check one case against one property, with plants and an attention implementation."""
+    """Check one case against one property, with plants, attention and family."""
     from fuzz.worker import serve
 
-    def check(property_id: str, case: Case, *plants: str, attn: str = "sdpa") -> Outcome:
-        subject_of(*plants, attn=attn)
+    def check(property_id: str, case: Case, *plants: str, **target: str) -> Outcome:
+        subject_of(*plants, **target)
         return serve.judge(property_id, case)
 
     return check
