@@ -11,11 +11,13 @@ from typing import Any, Final, Protocol
 import pytest
 
 from fuzz.cli import (
-    add_fresh_option,
+    add_fresh_options,
+    add_images_option,
     add_limit_options,
     add_target_options,
     deadline_from,
     target_from,
+    wrap_from,
 )
 from fuzz.errors import UsageProblem
 from fuzz.shared import Notes
@@ -52,8 +54,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder for findings (default: regressions)",
     )
+    add_images_option(add)
     add_limit_options(add)
-    add_fresh_option(add)
+    add_fresh_options(add)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         target_from(config.option)
         deadline_from(config.option)
+        wrap_from(config.option)
         if config.getoption("--cases") < 1:
             raise UsageProblem(f"--cases: expected 1 or more, got {config.getoption('--cases')}")
     except UsageProblem as problem:

@@ -28,7 +28,10 @@ CLAIMS: Final[dict[str, Claim]] = {
             "an invalid case is refused with a clear error by the library, not by a kernel",
         ),
         Claim("rotary_reference", "positions and rotations equal an independent implementation"),
-        Claim("attention_agreement", "every attention implementation gives the same logits"),
+        Claim(
+            "attention_agreement",
+            "every attention implementation gives the same logits, and in training gradients",
+        ),
         Claim("cache_agreement", "one forward = chunked prefill = token by token, for every cache"),
         Claim("padding_invariance", "padding leaves the real tokens' logits alone"),
         Claim("batch_invariance", "a row's result does not depend on its neighbours"),
@@ -39,5 +42,9 @@ CLAIMS: Final[dict[str, Claim]] = {
             "what the vision tower makes of an image does not depend on the images beside it",
         ),
         Claim("packing_invariance", "sequences packed into one row = the same run apart"),
+        Claim(
+            "low_precision",
+            "float16 and bfloat16 stay finite and within the error budget; cast = built so",
+        ),
     )
 }

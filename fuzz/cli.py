@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,12 +21,15 @@ from fuzz.plants import PLANT_NAMES
 from fuzz.target import ATTENTION, DTYPES, Target
 
 _DAY: Final = 86_400.0
+WRAPPED_TIMES: Final = 30
+"""How many times as long a case may take under ``--wrap``: such tools slow everything down."""
 
 EPILOG: Final = """\
 exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
 
   ropefuzz run                                  fuzz the installed transformers
   ropefuzz run --plant rotary-table-short       see it find the bug that started this
+  ropefuzz selfcheck                            does it find what it must, on this machine?
   ropefuzz replay regressions/qwen2_vl/X.json   does a saved failure still happen?
 """
 
@@ -32,6 +37,7 @@ exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
 BENCH: Final = """\
 Measure on this machine:
   faults     that every fault is survived and told, as a table
+  flash      how far flash_attention_2 is from eager, and whether a defect in it would show
   guards     what the guards cost on a forward
   isolation  what isolation costs
   plants     how soon planted defects are found
@@ -80,6 +86,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.run(target_from(arguments), arguments)
     if arguments.command == "replay":
         return commands.replay(arguments)
+    if arguments.command == "selfcheck":
+        return commands.selfcheck(target_from(arguments))
     if arguments.command == "bench":
         return commands.bench(arguments)
     return commands.list_names()
@@ -127,8 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for findings (default: %(default)s)",
     )
+    add_images_option(run.add_argument)
     add_limit_options(run.add_argument)
-    add_fresh_option(run.add_argument)
+    add_fresh_options(run.add_argument)
 
     replay = commands.add_parser(
         "replay",
@@ -140,7 +149,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("--plant", action="append", default=[], metavar="NAME")
     add_limit_options(replay.add_argument)
-    add_fresh_option(replay.add_argument)
+    add_fresh_options(replay.add_argument)
+
+    selfcheck = commands.add_parser(
+        "selfcheck",
+        help="does it find what it must, on this machine?",
+        description="Bring about every planted defect and every fault on this machine, and say "
+        "which are caught, and which cannot be on this lane and why.",
+    )
+    add_target_options(selfcheck.add_argument, plants=False)
 
     commands.add_parser("list", help="list families, properties and plants")
 
@@ -152,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument(
         "what",
-        choices=["faults", "guards", "isolation", "plants", "shrinking", "soak"],
+        choices=["faults", "flash", "guards", "isolation", "plants", "shrinking", "soak"],
         metavar="WHAT",
     )
     bench.add_argument(
@@ -161,7 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--time", type=_duration, default=600.0, metavar="T", help="of soak (default: 10m)"
     )
-    bench.add_argument("--seed", type=int, default=0, help="of soak (default: %(default)s)")
+    bench.add_argument("--cases", type=_count, metavar="N", help="of flash (default: 1000)")
+    bench.add_argument(
+        "--seed", type=int, default=0, help="of soak and flash (default: %(default)s)"
+    )
     return parser
 
 
@@ -171,10 +191,10 @@ def add_limit_options(add: Callable[..., object]) -> None:
         "--deadline",
         type=_seconds,
         nargs=2,
-        default=(3.0, 60.0),
+        default=None,
         metavar=("MIN", "MAX"),
         help="seconds after which a case is a hang: learned from the cases before it, within "
-        "these bounds (default: 3 60)",
+        "these bounds (default: 3 60; under --wrap 90 1800)",
     )
     add(
         "--memory-limit",
@@ -191,33 +211,72 @@ def deadline_from(arguments: argparse.Namespace) -> Deadline:
     Raises:
         UsageProblem: its bounds are the wrong way round.
     """
-    low, high = arguments.deadline
+    times = WRAPPED_TIMES if arguments.wrap else 1
+    low, high = arguments.deadline or (3.0 * times, 60.0 * times)
     if low > high:
         raise UsageProblem(f"--deadline: expected MIN <= MAX, got {low:g} and {high:g}")
     return Deadline(floor=low, ceiling=high)
 
 
-def add_fresh_option(add: Callable[..., object]) -> None:
-    """Add ``--fresh-process`` to a parser; see :func:`add_target_options`."""
+def add_images_option(add: Callable[..., object]) -> None:
+    """Add ``--only-images`` to a parser; see :func:`add_target_options`."""
+    add(
+        "--only-images",
+        action="store_true",
+        help="draw only cases with an image, and make failures small to such",
+    )
+
+
+def wrap_from(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the words of the command that workers are run under, none where there is none.
+
+    Raises:
+        UsageProblem: it cannot be read, or there is no such command.
+    """
+    if arguments.wrap is None:
+        return ()
+    try:
+        words = shlex.split(arguments.wrap)
+    except ValueError as error:
+        raise UsageProblem(f"--wrap: cannot be read as words: {error}") from None
+    if not words:
+        raise UsageProblem("--wrap: expected a command, got nothing")
+    if shutil.which(words[0]) is None:
+        raise UsageProblem(f"--wrap: {words[0]}: no such command")
+    return tuple(words)
+
+
+def add_fresh_options(add: Callable[..., object]) -> None:
+    """Add ``--fresh-process`` and ``--wrap`` to a parser; see :func:`add_target_options`."""
     add(
         "--fresh-process",
         action="store_true",
         help="run every case in an interpreter of its own, about 7 s each, for when what a fork "
         "inherits is in doubt",
     )
+    add(
+        "--wrap",
+        metavar="COMMAND",
+        help="run every case in an interpreter of its own under a command, e.g. "
+        "'compute-sanitizer --tool memcheck --target-processes all --error-exitcode 99'; an exit "
+        "code of it other than 0 is a finding",
+    )
 
 
-def add_target_options(add: Callable[..., object]) -> None:
+def add_target_options(add: Callable[..., object], plants: bool = True) -> None:
     """Add the options that name a target to a parser.
 
     Args:
         add: ``add_argument`` of argparse, or ``addoption`` of pytest.
+        plants: also ``--plant``.
     """
     add("--family", default="qwen2_vl", help="model family (default: qwen2_vl)")
     add("--model", default="", metavar="DIR", help="a checkpoint directory, for its config")
     add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
     add("--device", default="cpu", help="torch device (default: cpu)")
+    if not plants:
+        return
     add(
         "--plant",
         action="append",
@@ -244,7 +303,7 @@ def target_from(arguments: argparse.Namespace) -> Target:
         attn=choose("attention implementation", arguments.attn, ATTENTION),
         dtype=choose("dtype", arguments.dtype, DTYPES),
         device=arguments.device,
-        plants=plants_of(arguments.plant),
+        plants=plants_of(getattr(arguments, "plant", ())),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from fuzz import engine, ledger, regression
 from fuzz import replay as replaying
 from fuzz.claims import CLAIMS
-from fuzz.cli import deadline_from, plants_of
+from fuzz.cli import WRAPPED_TIMES, deadline_from, plants_of, wrap_from
 from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.events import Notice
 from fuzz.families import FAMILIES
@@ -27,19 +27,24 @@ from fuzz.terminal import Terminal
 from strategies.case import CaseError
 
 JOURNALS = Path(".ropefuzz")
+SETUP_SECONDS = 300.0
 
 
 def run(target: Target, arguments: argparse.Namespace) -> int:
     """``ropefuzz run``."""
     for name in arguments.property:
         choose("property", name, CLAIMS)
-    deadline_from(arguments)  # a mistake in it is told before anything is started
+    # A mistake in these is told before anything is started.
+    deadline_from(arguments)
+    wrap_from(arguments)
     options = Options(
         properties=tuple(dict.fromkeys(arguments.property)) or tuple(CLAIMS),
         cases=0 if arguments.time else arguments.cases or 100,
         seconds=arguments.time or 0.0,
         seed=secrets.randbelow(2**32) if arguments.seed is None else arguments.seed,
         save_to=arguments.save_to,
+        only_images=arguments.only_images,
+        wrap=wrap_from(arguments),
     )
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
@@ -83,7 +88,9 @@ def replay(arguments: argparse.Namespace) -> int:
     folder = next((p for p in paths if p.is_dir()), Path("regressions"))
     entries = ledger.shipped() + ledger.load(folder)
     codes = set()
-    deadline_from(arguments)  # a mistake in it is told before anything is started
+    # A mistake in these is told before anything is started.
+    deadline_from(arguments)
+    wrap_from(arguments)
     supervise = partial(_supervisor, arguments=arguments, notify=print_error)
     for result in replaying.replay(files, plants, entries, supervise):
         text = result.message if result.usage else f"{result.path}: {result.message}"
@@ -113,12 +120,21 @@ def list_names() -> int:
     return 0
 
 
+def selfcheck(target: Target) -> int:
+    """``ropefuzz selfcheck``."""
+    from fuzz import selfcheck as checking
+
+    return checking.main(target, Supervisor)
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import faults, guards, isolation, plants, shrinking, soak
+    from fuzz.bench import faults, flash, guards, isolation, plants, shrinking, soak
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
+    if arguments.what == "flash":
+        return flash.main(arguments.cases or flash.CASES, arguments.seed)
     measure = {
         "faults": faults.main,
         "guards": guards.main,
@@ -142,6 +158,8 @@ def _supervisor(
         deadline=deadline_from(arguments),
         memory_limit_mib=arguments.memory_limit,
         fresh_process=arguments.fresh_process,
+        wrap=wrap_from(arguments),
+        setup_seconds=SETUP_SECONDS * (WRAPPED_TIMES if arguments.wrap else 1),
         notify=notify,
     )
 

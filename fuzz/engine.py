@@ -6,6 +6,7 @@ import time
 
 from fuzz import campaign, ledger
 from fuzz.campaign import Look, Plan, Tally
+from fuzz.errors import UsageProblem
 from fuzz.events import Listener, NotApplicable, Notice, Progress, PropertyDone, RunStarted
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import LINGER, Supervisor
@@ -73,7 +74,11 @@ def _in_words(error: Exception) -> str:
 def open_session(
     supervisor: Supervisor, target: Target, options: Options, listener: Listener
 ) -> Session:
-    """Start a target; see :func:`run` for what is raised."""
+    """Start a target; see :func:`run` for what is raised.
+
+    Raises:
+        UsageProblem: also, only cases with images are asked for, and the target takes none.
+    """
     options.save_to.mkdir(parents=True, exist_ok=True)
     entries = ledger.shipped()
     own = ledger.load(options.save_to)
@@ -86,7 +91,10 @@ def open_session(
     listener(RunStarted(target, ready.versions, options.seed, ready.seconds))
     for text in ready.info.get("unchecked", ()):
         listener(Notice(text))
-    return Session(supervisor, target, ready, options, listener, entries)
+    session = Session(supervisor, target, ready, options, listener, entries)
+    if options.only_images and not session.geometry.images:
+        raise UsageProblem(f"--only-images: {target.family} takes no images")
+    return session
 
 
 def fuzz_property(session: Session, property_id: str, until: float | None = None) -> Tally:
@@ -137,7 +145,7 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
 
     try:
         campaign.search(
-            draw_cases(session.geometry, PROPERTY_KINDS[property_id]),
+            draw_cases(session.geometry, PROPERTY_KINDS[property_id]).filter(options.allows),
             Plan(planned, until, campaign.seed_of(options.seed, property_id), enough),
             pursuit.look,
             lambda case, outcome: pursue(pursuit, case, outcome),

@@ -31,6 +31,26 @@ class Fault:
     lives: bool = False
 
 
+REAL: Final[dict[str, Fault]] = {
+    f.name: f
+    for f in (
+        Fault(
+            "real-device-assert",
+            "an index out of range in a kernel of a real GPU",
+            "crash",
+            "device error",
+        ),
+        Fault(
+            "real-device-memory",
+            "more memory is asked of a real GPU than it has",
+            "oom",
+            "OutOfMemoryError",
+            lives=True,
+        ),
+    )
+}
+"""What only a GPU can do; ``ropefuzz selfcheck`` brings it about where there is one."""
+
 FAULTS: Final[dict[str, Fault]] = {
     f.name: f
     for f in (

@@ -40,6 +40,7 @@ class Entry:
         attn: attention implementation of the target that it is limited to, "" for any.
         when: fields of a case and the values they must have, so that the entry does not cover
             what fails alike for another reason; empty for any case.
+        sliding_window: whether it is limited to targets whose text model has a sliding window.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Entry:
     expires: str = ""
     attn: str = ""
     when: Mapping[str, Any] = field(default_factory=dict)
+    sliding_window: bool = False
 
 
 def load(folder: Path) -> tuple[Entry, ...]:
@@ -78,13 +80,27 @@ def shipped() -> tuple[Entry, ...]:
 
 
 def known(
-    entries: tuple[Entry, ...], target: Target, signature: Signature, case: Case, release: str
+    entries: tuple[Entry, ...],
+    target: Target,
+    signature: Signature,
+    case: Case,
+    release: str,
+    sliding_window: int = 0,
 ) -> Entry | None:
-    """Return the entry that expects this failure of this case on this target, if any."""
+    """Return the entry that expects this failure of this case on this target, if any.
+
+    Args:
+        entries: the ledger in force.
+        target: what was run.
+        signature: how it failed.
+        case: what it failed with.
+        release: transformers' version.
+        sliding_window: tokens that the target's sliding attention sees, 0 if there is none.
+    """
     for entry in entries:
         if target.family not in entry.families or signature not in entry.signatures:
             continue
-        if entry.attn not in ("", target.attn):
+        if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
             continue
         if any(getattr(case, name) != value for name, value in entry.when.items()):
             continue
@@ -112,6 +128,8 @@ def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
             raise ValueError("'when' compares single values, not lists or objects")
         if entry.attn and entry.attn not in ATTENTION:
             raise ValueError(f"'attn' is {entry.attn!r}; known: {', '.join(ATTENTION)}")
+        if not isinstance(entry.sliding_window, bool):
+            raise ValueError(f"'sliding_window' is {entry.sliding_window!r}, not true or false")
         if unknown:
             raise ValueError(f"'when' names no field of a case: {', '.join(sorted(unknown))}")
         if entry.expires:

@@ -31,6 +31,7 @@ def minimize(
     fails: Callable[[Case], bool],
     may_go_on: Callable[[int], bool],
     accepted: Callable[[Case], None] = lambda _: None,
+    allowed: Callable[[Case], bool] = lambda _: True,
 ) -> Minimized:
     """Take the first simplification that still fails, again and again.
 
@@ -44,12 +45,13 @@ def minimize(
         fails: whether a case fails in the same way.
         may_go_on: given the attempts so far, whether another one may be made.
         accepted: told of every smaller failing case, so that an interruption loses nothing.
+        allowed: whether a case may be tried at all; the others cost no attempt.
     """
     attempts = 0
     smaller = True
     while smaller:
         smaller = False
-        for candidate in simpler(case, geometry):
+        for candidate in filter(allowed, simpler(case, geometry)):
             if not may_go_on(attempts):
                 return Minimized(case, attempts, complete=False)
             attempts += 1

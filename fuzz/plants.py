@@ -42,6 +42,11 @@ PLANTS: Final[dict[str, Plant]] = {
             FLASH,
         ),
         Plant(
+            "rotary-table-short-device",
+            "the same, on a stand-in for a device, where it is an assertion that costs the process",
+            "no_crash",
+        ),
+        Plant(
             "positions-restart",
             "a prefill chunk after the first restarts positions at 0",
             "cache_agreement",
@@ -65,6 +70,29 @@ PLANTS: Final[dict[str, Plant]] = {
             "eager-scale",
             "eager attention scales its scores by 1.01",
             "attention_agreement",
+        ),
+        Plant(
+            "half-mask-too-small",
+            "eager attention masks with the logarithm of the dtype's smallest number, which in "
+            "float16 is a score like others (-9.7)",
+            "low_precision",
+        ),
+        Plant(
+            "eager-gradient",
+            "eager attention scales the gradients of its query projections by 1.01, in training",
+            "attention_agreement",
+        ),
+        Plant(
+            "flash-last-key-ignored",
+            "flash-attn's kernel leaves out the last key of each sequence",
+            "attention_agreement",
+            FLASH,
+        ),
+        Plant(
+            "flash-causal-top-left",
+            "flash-attn's kernel aligns its causal mask with the first key, not with the last",
+            "attention_agreement",
+            FLASH,
         ),
         Plant(
             "placeholders-unchecked",

@@ -9,6 +9,7 @@ fresh processes alone, at the case itself and at the one that ran before it.
 from __future__ import annotations
 
 import datetime
+import shlex
 import time
 from dataclasses import dataclass, field, replace
 
@@ -180,24 +181,42 @@ def _of(pursuit: Pursuit, ran: Ran) -> Pursuit:
     )
 
 
-def _hunt(pursuit: Pursuit, look: Look, case: Case, outcome: Outcome) -> _Hunted:
-    """Make a failure small and confirm it; interrupted, keep the best so far and go."""
+def _hunt(
+    pursuit: Pursuit, look: Look, case: Case, outcome: Outcome, guard: bool = True
+) -> _Hunted:
+    """Make a failure small and confirm it; interrupted, keep the best so far and go.
+
+    Where an index out of range costs the process, the index guard is on meanwhile, so that it
+    costs an exception. What it raises stands for the failure only where it raises it for the case
+    itself; the smallest one is confirmed without it, and where that does not fail in the way the
+    case did, all is done again without it.
+    """
     session, signature = pursuit.session, _signature(outcome)
     end = time.monotonic() + session.options.shrink_seconds
     best, gave, tried = case, outcome, 0
+    guarded, aim = _under_guard(pursuit, look, case, signature) if guard else (None, signature)
+    looked: set[Signature] = set()
 
     def fails(candidate: Case) -> bool:
         nonlocal gave
-        got = look(candidate)
+        got = (guarded or look)(candidate)
         if not got.failed or got.signature is None:
             return False
         # What the ledger expects is not a smaller form of something new.
         if session.expects(pursuit.property_id, candidate, got.signature):
             return False
-        if got.signature == signature:
-            gave = got
+        if got.signature == aim:
+            gave = got if aim == signature else outcome
             return True
-        if got.signature not in session.findings:
+        if guarded is not None and got.signature not in looked:
+            # What the guard raises is no failure of its own: without it, it may be another.
+            looked.add(got.signature)
+            got = look(candidate)
+        elif guarded is not None:
+            return False
+        if got.signature is None or got.signature == signature:
+            return False
+        if got.failed and got.signature not in session.findings:
             met = Ran(pursuit.property_id, candidate)
             pursuit.waiting.setdefault(got.signature, (met, got))
             pursuit.before.setdefault(got.signature, None)
@@ -217,9 +236,13 @@ def _hunt(pursuit: Pursuit, look: Look, case: Case, outcome: Outcome) -> _Hunted
 
     session.supervisor.in_hand = Ran(pursuit.property_id, case)
     try:
-        smallest = minimize(case, session.geometry, fails, may_go_on, accepted)
+        smallest = minimize(
+            case, session.geometry, fails, may_go_on, accepted, session.options.allows
+        )
         runs, failed, gave = _confirm(pursuit, look, smallest.case, gave)
-        said = _explain(pursuit, smallest.case, gave) if failed else ()
+        if aim != signature and failed == 0:
+            return _hunt(pursuit, look, case, outcome, guard=False)
+        said = _explain(pursuit, smallest.case, aim) if failed else ()
     except BaseException:
         _keep(pursuit, case, _Hunted(Minimized(best, tried, complete=False), gave, 0, 0))
         raise
@@ -228,9 +251,38 @@ def _hunt(pursuit: Pursuit, look: Look, case: Case, outcome: Outcome) -> _Hunted
     return _Hunted(smallest, gave, runs, failed, said)
 
 
-def _explain(pursuit: Pursuit, case: Case, outcome: Outcome) -> tuple[tuple[str, str], ...]:
-    """Ask what more can be said of a failure that its process lives through."""
-    if outcome.verdict not in ("fail", "error"):
+def _under_guard(
+    pursuit: Pursuit, look: Look, case: Case, signature: Signature
+) -> tuple[Look | None, Signature]:
+    """Return how to look under the index guard, and what a failure is there.
+
+    None, and the signature itself, where the device survives an index out of range, or where the
+    case fails in some other way under the guard, or not at all.
+    """
+    supervisor, property_id = pursuit.session.supervisor, pursuit.property_id
+    if not pursuit.session.ready.info.get("fragile", False):
+        return None, signature
+    if look is pursuit.fresh:
+        guarded = Look(lambda c: supervisor.check_fresh(property_id, c, guard=True), look.tally)
+    else:
+        guarded = Look(lambda c: supervisor.check(property_id, c, guard=True), look.tally)
+    there = guarded(case).signature
+    if there == signature:
+        return guarded, signature
+    if there is not None and signature.verdict == "crash" and there.what == "IndexError":
+        return guarded, there
+    return None, signature
+
+
+def _explain(pursuit: Pursuit, case: Case, aim: Signature) -> tuple[tuple[str, str], ...]:
+    """Ask what more can be said of a failure that its process lives through.
+
+    Args:
+        pursuit: of the property.
+        case: the smallest case.
+        aim: how it fails, under the index guard where that is how it was made small.
+    """
+    if aim.verdict not in ("fail", "error"):
         return ()
     return tuple(pursuit.session.supervisor.explain(pursuit.property_id, case))
 
@@ -246,9 +298,11 @@ def _confirm(
     """
     linger = LINGER if look is pursuit.fresh else 0.0
     runs = pursuit.session.options.confirm
+    supervisor, fragile = pursuit.session.supervisor, pursuit.session.ready.info.get("fragile")
+    # Each kernel waited for: an assertion is then told where it happens.
+    more = {"blocking": True} if fragile and outcome.verdict == "crash" else {}
     outcomes = [
-        pursuit.session.supervisor.check_fresh(pursuit.property_id, case, linger)
-        for _ in range(runs)
+        supervisor.check_fresh(pursuit.property_id, case, linger, **more) for _ in range(runs)
     ]
     agreed = [o for o in outcomes if o.signature == outcome.signature]
     return runs, len(agreed), agreed[-1] if agreed else outcome
@@ -256,6 +310,7 @@ def _confirm(
 
 def _keep(pursuit: Pursuit, first: Case, hunted: _Hunted) -> None:
     session = pursuit.session
+    wrap = session.options.wrap
     finding = Finding(
         property=pursuit.property_id,
         signature=_signature(hunted.outcome),
@@ -270,7 +325,7 @@ def _keep(pursuit: Pursuit, first: Case, hunted: _Hunted) -> None:
         complete=hunted.smallest.complete,
         details=hunted.outcome.details,
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        said=hunted.said,
+        said=(*hunted.said, *([("run under", shlex.join(wrap))] if wrap else [])),
     )
 
     def still_fails(case: Case) -> bool:

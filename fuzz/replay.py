@@ -63,20 +63,34 @@ def replay(
     for target, group in loaded.items():
         with supervise(target) as supervisor:
             try:
-                versions = supervisor.start().versions
+                ready = supervisor.start()
             except SetupProblem as problem:
                 for saved in group:
                     usage = problem.kind == "usage"
                     yield Replayed(saved.path, "ERROR", problem.message, usage)
                 continue
             for saved in group:
-                yield judge(saved, supervisor, entries, versions["transformers"])
+                release = ready.versions["transformers"]
+                window = ready.info["geometry"]["sliding_window"]
+                yield judge(saved, supervisor, entries, release, window)
 
 
 def judge(
-    saved: Regression, supervisor: Supervisor, entries: tuple[ledger.Entry, ...], release: str
+    saved: Regression,
+    supervisor: Supervisor,
+    entries: tuple[ledger.Entry, ...],
+    release: str,
+    window: int = 0,
 ) -> Replayed:
-    """Replay one regression in a fresh process of a started supervisor."""
+    """Replay one regression in a fresh process of a started supervisor.
+
+    Args:
+        saved: the regression.
+        supervisor: started with its target.
+        entries: the ledger in force.
+        release: transformers' version.
+        window: the target's sliding window in tokens, 0 if there is none.
+    """
     try:
         # A death that comes late was confirmed by waiting for it.
         outcome = supervisor.check_fresh(saved.property, saved.case, LINGER)
@@ -86,12 +100,12 @@ def judge(
         return Replayed(saved.path, "ERROR", outcome.message)
     entry = None
     if outcome.signature is not None and outcome.failed:
-        entry = ledger.known(entries, saved.target, outcome.signature, saved.case, release)
+        entry = ledger.known(entries, saved.target, outcome.signature, saved.case, release, window)
         if entry is not None:
             return Replayed(saved.path, "KNOWN", f"{entry.id}: {entry.reason}")
         other = "" if outcome.signature == saved.signature else "in another way: "
         return Replayed(saved.path, "FAILED", f"{other}{outcome.message}")
-    expected = ledger.known(entries, saved.target, saved.signature, saved.case, release)
+    expected = ledger.known(entries, saved.target, saved.signature, saved.case, release, window)
     if expected is not None:
         return Replayed(
             saved.path,

@@ -93,6 +93,9 @@ def _command(target: Target, options: Options) -> str:
         words += ["--time", f"{options.seconds:g}s"]
     elif options.cases != Options().cases:
         words += ["--cases", str(options.cases)]
+    words += ["--only-images"] if options.only_images else []
+    if options.wrap:
+        words += ["--wrap", shlex.join(options.wrap)]
     words += [word for plant in target.plants for word in ("--plant", plant)]
     return shlex.join(words)
 

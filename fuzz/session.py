@@ -15,7 +15,7 @@ from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import Ready
 from fuzz.target import Target
 from fuzz.verdict import Kind, Signature
-from strategies.case import Case
+from strategies.case import Case, has_images
 from strategies.cases import KINDS, kinds_for
 from strategies.cases import Kind as CaseKind
 from strategies.geometry import Geometry, geometry_from_plain
@@ -38,6 +38,8 @@ class Options:
         shrink_attempts: cases that may be tried to make one finding smaller.
         shrink_seconds: wall clock for the same.
         enough: new findings after which a property is left, 0 for never.
+        only_images: whether only cases with an image are drawn, and made small to such.
+        wrap: the command, word by word, that workers run under, none where there is none.
     """
 
     properties: tuple[str, ...] = tuple(CLAIMS)
@@ -49,6 +51,12 @@ class Options:
     shrink_attempts: int = 1000
     shrink_seconds: float = 60.0
     enough: int = 0
+    only_images: bool = False
+    wrap: tuple[str, ...] = ()
+
+    def allows(self, case: Case) -> bool:
+        """Tell whether a case is of the kind that was asked for."""
+        return not self.only_images or has_images(case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,8 @@ class Session:
     def expects(self, property_id: str, case: Case, signature: Signature) -> bool:
         """Tell whether the ledger expects this failure; the first time, say so."""
         release = self.ready.versions["transformers"]
-        entry = ledger.known(self.entries, self.target, signature, case, release)
+        window = self.geometry.sliding_window
+        entry = ledger.known(self.entries, self.target, signature, case, release, window)
         if entry is not None and entry.id not in self.known:
             self.known[entry.id] = entry
             self.listener(KnownSeen(property_id, entry))

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 FLASH: Final = "flash_attention_2"
-ATTENTION: Final = ("sdpa", "eager", FLASH)
-DTYPES: Final = ("exact", "float32")
+FLEX: Final = "flex_attention"
+ATTENTION: Final = ("sdpa", "eager", FLASH, FLEX)
+LOW: Final = ("float16", "bfloat16")
+DTYPES: Final = ("exact", "float32", *LOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Target:
             or "" for the tiny one.
         attn: attention implementation that the properties run on (``attention_agreement``
             compares it with the others).
-        dtype: ``exact`` (true float64: nothing is computed below it) or ``float32``.
+        dtype: ``exact`` (true float64: nothing is computed below it), or ``float32``, ``float16``
+            or ``bfloat16`` as shipped.
         device: a torch device string.
         plants: names of the defects put into the model on purpose.
     """

@@ -11,7 +11,7 @@ import pytest
 from fuzz import engine
 from fuzz.campaign import Tally
 from fuzz.claims import CLAIMS
-from fuzz.cli import deadline_from
+from fuzz.cli import deadline_from, wrap_from
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, KnownSeen, Notice
 from fuzz.isolation.errors import SetupProblem
@@ -63,12 +63,15 @@ def session(
         cases=request.config.getoption("--cases"),
         seed=request.config.getoption("--seed"),
         save_to=request.config.getoption("--save-to"),
+        only_images=request.config.getoption("--only-images"),
+        wrap=wrap_from(request.config.option),
     )
     with Supervisor(
         target,
         deadline=deadline_from(request.config.option),
         memory_limit_mib=request.config.getoption("--memory-limit"),
         fresh_process=request.config.getoption("--fresh-process"),
+        wrap=wrap_from(request.config.option),
         notify=lambda text: heard(Notice(text)),
     ) as supervisor:
         try:

@@ -11,9 +11,11 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 Side: TypeAlias = Literal["left", "right"]
 Entry: TypeAlias = Literal["forward", "forward-implicit", "generate", "generate-embeds"]
 CacheKind: TypeAlias = Literal["dynamic", "static"]
+Mode: TypeAlias = Literal["eval", "train"]
 
 ENTRIES: Final[tuple[Entry, ...]] = get_args(Entry)
 CACHE_KINDS: Final[tuple[CacheKind, ...]] = get_args(CacheKind)
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 GAINS: Final[tuple[float, ...]] = (1.0, 0.3, 3.0)
 
 
@@ -72,6 +74,8 @@ class Case:
         extra_padding: padding columns beyond what the longest row needs.
         entry: how the model is called. ``forward`` passes explicit ``position_ids``;
             ``forward-implicit`` leaves them to the model.
+        mode: ``train`` is one forward with the tokens themselves as labels, and the backward pass
+            of its loss.
         attention_mask: whether a mask is passed although no row is padded (a padded batch
             always gets one).
         cache: the kind of KV cache that the feeding below uses.
@@ -94,6 +98,7 @@ class Case:
     side: Side = "left"
     extra_padding: int = 0
     entry: Entry = "forward"
+    mode: Mode = "eval"
     attention_mask: bool = True
     cache: CacheKind = "dynamic"
     cache_room: int = 0
@@ -281,6 +286,7 @@ _FIELDS: Final[dict[str, Any]] = {
     "side": _one_of(*get_args(Side)),
     "extra_padding": _natural,
     "entry": _one_of(*ENTRIES),
+    "mode": _one_of(*MODES),
     "attention_mask": _truth,
     "cache": _one_of(*CACHE_KINDS),
     "cache_room": _natural,

@@ -10,11 +10,23 @@ from typing import Final, Literal, TypeAlias, get_args
 from hypothesis import strategies as st
 
 from strategies.cache_positions import cache_positions
-from strategies.case import GAINS, Call, Case, Entry, Image, Row, Segment, Side, Text, images_of
+from strategies.case import (
+    GAINS,
+    Call,
+    Case,
+    Entry,
+    Image,
+    Mode,
+    Row,
+    Segment,
+    Side,
+    Text,
+    images_of,
+)
 from strategies.geometry import Geometry, estimated_cells, estimated_tokens
 from strategies.image_sizes import image_sizes, invalid_image_sizes
 from strategies.prompt_lengths import DEFAULT_CAP, prompt_lengths
-from strategies.validity import is_generate, may_be_padded
+from strategies.validity import is_generate, may_be_padded, trainable
 from strategies.weighted import around, powers_of_two, weighted
 
 Kind: TypeAlias = Literal[
@@ -30,6 +42,7 @@ Kind: TypeAlias = Literal[
     "state_independence",
     "image_independence",
     "packing_invariance",
+    "low_precision",
 ]
 
 
@@ -48,6 +61,7 @@ class Demands:
         forward_only: whether ``generate`` is of no use.
         plain: whether only the rows matter: the property decides how they are fed.
         stateful: whether calls that read what earlier ones left are of more use than others.
+        trained: whether some of the cases are trained on.
     """
 
     valid: bool = True
@@ -60,6 +74,7 @@ class Demands:
     forward_only: bool = False
     plain: bool = False
     stateful: bool = False
+    trained: bool = False
 
 
 KINDS: Final[Mapping[Kind, Demands]] = {
@@ -67,7 +82,7 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "no_crash": Demands(),
     "clean_rejection": Demands(valid=False),
     "rotary_reference": Demands(),
-    "attention_agreement": Demands(),
+    "attention_agreement": Demands(trained=True),
     "cache_agreement": Demands(tokens=2, fed_in_pieces=True),
     "padding_invariance": Demands(extra_padding=1),
     "batch_invariance": Demands(rows=2),
@@ -75,6 +90,7 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "state_independence": Demands(history=1, stateful=True),
     "image_independence": Demands(images=2, plain=True),
     "packing_invariance": Demands(rows=2, plain=True),
+    "low_precision": Demands(forward_only=True),
 }
 
 MAX_TOKENS: Final = 160
@@ -139,6 +155,8 @@ _HISTORY_ENTRIES: Final = st.sampled_from(_HISTORY)
 _GAINS: Final = st.sampled_from(GAINS)
 _SEEDS: Final = st.integers(0, _MAX_SEED)
 _SIDES: Final[st.SearchStrategy[Side]] = st.sampled_from(("left", "right"))
+# A quarter of all cases in the end: generate and rows of one token are not trained on.
+_MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "train"))
 _BOOLEANS: Final = st.booleans()
 _RARELY: Final = weighted(0, 1, (0,))
 _ROOMS: Final = weighted(0, _MAX_ROOM, (0, 1))
@@ -230,11 +248,17 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     history: list[Call] = []
     if draw(_RARELY) or demands.history:
         history = draw(_lists_of_calls(geometry, demands.history))
+    mode: Mode = draw(_MODES) if demands.trained else "eval"
+    if is_generate(entry) or not trainable(rows):
+        mode = "eval"
+    if mode == "train":
+        decode, chunks, static, history = 0, (), 0, []
     return Case(
         rows=rows,
         side=side,
         extra_padding=padding,
         entry=entry,
+        mode=mode,
         attention_mask=mask or padded,
         cache="static" if static else "dynamic",
         cache_room=room if static else 0,

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import isqrt
 from typing import Any, Final, TypeAlias
 
-from strategies.case import DEFAULT, ENTRIES, GAINS, Call, Case, Image, Row, Segment, Text
+from strategies.case import (
+    DEFAULT,
+    ENTRIES,
+    GAINS,
+    Call,
+    Case,
+    Image,
+    Row,
+    Segment,
+    Text,
+    images_of,
+)
 from strategies.geometry import Geometry
 from strategies.validity import is_generate, problems, refusals
 
@@ -44,7 +55,7 @@ def simpler(case: Case, geometry: Geometry | None = None) -> Iterator[Case]:
     ill_formed = bool(problems(case))
     refused = geometry is not None and bool(refusals(case, geometry))
     seen = set()
-    for candidate in _candidates(case):
+    for candidate in chain((DEFAULT, *_thin(case, geometry)), _candidates(case)):
         if candidate in seen or size_of(candidate) >= size:
             continue
         seen.add(candidate)
@@ -79,6 +90,7 @@ def size_of(case: Case) -> Size:
         abs(case.extra_placeholders),
         case.extra_placeholders < 0,
         ENTRIES.index(case.entry),
+        case.mode != DEFAULT.mode,
         [_HISTORY_ENTRIES.index(call.entry) for call in case.history],
         len(case.chunks),
         case.decode,
@@ -99,8 +111,21 @@ def size_of(case: Case) -> Size:
     )
 
 
+def _thin(case: Case, geometry: Geometry | None) -> Iterator[Case]:
+    """Go to the smallest image with a grid of one row, and nothing else.
+
+    It has as many positions as tokens, which a square one has not: many failures that other axes
+    bring about too need only that, and from such an axis no smaller step leads to it.
+    """
+    if geometry is None or not geometry.images or not any(map(images_of, case.rows)):
+        return
+    # The processor makes at least so many cells of an image: a row of them takes their shape.
+    cells = -(-geometry.min_pixels // geometry.cell**2)
+    short = max(1, geometry.min_side)
+    yield replace(DEFAULT, rows=((Image(cells * short, short),),))
+
+
 def _candidates(case: Case) -> Iterator[Case]:
-    yield DEFAULT
     yield from _jumps(case)
     if case.history:
         yield replace(case, history=())
@@ -140,6 +165,7 @@ def _jumps(case: Case) -> Iterator[Case]:
 
 def _with_defaults(case: Case) -> Iterator[Case]:
     """Put whole axes back to their default."""
+    yield replace(case, mode=DEFAULT.mode)
     least = 1 if is_generate(case.entry) else 0
     yield replace(case, chunks=(), decode=least)
     if case.chunks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from strategies.case import Case, Entry, Row, Text, images_of
+from strategies.case import DEFAULT, Case, Entry, Row, Text, images_of
 from strategies.geometry import Geometry, accepts_size
 
 
@@ -24,6 +24,17 @@ def may_be_padded(rows: tuple[Row, ...], extra_padding: int) -> bool:
         extra_padding: columns beyond what the longest row needs.
     """
     return extra_padding > 0 or len({_content(row) for row in rows}) > 1
+
+
+def trainable(rows: tuple[Row, ...]) -> bool:
+    """Tell whether any row has a token to predict: one after its first, placeholders left out.
+
+    An image is followed by its end marker. Without any such token the loss is a mean of nothing.
+
+    Args:
+        rows: the prompts of the batch.
+    """
+    return any(_text(row) > 1 or images_of(row) for row in rows)
 
 
 def problems(case: Case) -> tuple[str, ...]:
@@ -73,6 +84,17 @@ def _problems(case: Case) -> Iterator[str]:
         yield f"{case.entry} takes no offset and no gap: it sees no explicit positions"
     if case.gap_at and not case.gap:
         yield "gap_at without gap"
+    if case.mode == "train":
+        yield from _problems_of_training(case)
+
+
+def _problems_of_training(case: Case) -> Iterator[str]:
+    if is_generate(case.entry):
+        yield f"{case.entry} is not trained through"
+    elif case.chunks or case.decode or case.cache != DEFAULT.cache or case.history:
+        yield "training is one forward: it takes no cache, no chunks, no decode and no history"
+    if not trainable(case.rows):
+        yield "training needs a token to predict: two text tokens in a row, or an image"
 
 
 def _problems_of_rows(case: Case) -> Iterator[str]:

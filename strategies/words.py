@@ -81,6 +81,8 @@ def _entry(case: Case) -> Iterator[str]:
         yield "positions left to the model"
     elif is_generate(case.entry):
         yield f"{_CALLS[case.entry]}, {_count(case.decode, 'new token')}"
+    if case.mode == "train":
+        yield "trained on its own tokens as labels"
 
 
 def _cache(case: Case) -> Iterator[str]:

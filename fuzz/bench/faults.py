@@ -64,12 +64,17 @@ def table(supervisor: Supervisor) -> Iterator[Row]:
         supervisor: started, with :data:`WORKER`.
     """
     for fault in FAULTS.values():
-        before = supervisor.check(PROPERTY, CASE)
-        pid = supervisor.worker_pid
-        outcome = supervisor.check(f"{PROPERTY}+{fault.name}", CASE)
-        after = supervisor.check(PROPERTY, CASE)
-        lived = supervisor.worker_pid == pid
-        yield Row(fault, outcome, _problem(fault, outcome, before, after, lived))
+        yield row(supervisor, fault)
+
+
+def row(supervisor: Supervisor, fault: Fault) -> Row:
+    """Bring about a fault between two cases that pass; see :func:`table`."""
+    before = supervisor.check(PROPERTY, CASE)
+    pid = supervisor.worker_pid
+    outcome = supervisor.check(f"{PROPERTY}+{fault.name}", CASE)
+    after = supervisor.check(PROPERTY, CASE)
+    lived = supervisor.worker_pid == pid
+    return Row(fault, outcome, _problem(fault, outcome, before, after, lived))
 
 
 def attributed(fault: Fault, outcome: Outcome) -> bool:

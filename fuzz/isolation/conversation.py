@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from fuzz.isolation import autopsy, wire
 from fuzz.isolation.errors import NoAnswer
-from fuzz.isolation.memory import resident
 from fuzz.isolation.preloaded import END_SECONDS, Preloaded, Worker
 from fuzz.verdict import Outcome
 
 _LOOK: Final = 0.1  # seconds between two looks at a worker's memory
 _GRACE: Final = 1.0  # seconds after a deadline for the stack to be written down
 _GLANCE: Final = 0.02  # seconds between two looks for that stack
+_LEAVING: Final = 120.0  # seconds that a command around a worker may take to sum up
 _MIB: Final = 2**20
 
 
@@ -84,7 +84,7 @@ def _listen(
                 printed = worker.printed(autopsy.EVIDENCE)
                 raise Lost(autopsy.died(worker.death, printed, now - started))
             ended = ended or now
-            if now > ended + END_SECONDS:
+            if now > ended + (_LEAVING if worker.wrapped else END_SECONDS):
                 raise _lost("the worker closed its connection, but lives", worker, started)
         if now >= end and not worker.ended:
             # Its stack comes in pieces: it is complete when nothing has been added.
@@ -95,7 +95,7 @@ def _listen(
                 raise Lost(autopsy.hung(deadline, printed, now - started))
         if now >= look:
             look = now + _LOOK
-            held = resident(worker.pid or 0) - worker.idle_bytes + worker.output_size()
+            held = worker.memory() - worker.idle_bytes + worker.output_size()
             if held > limit_mib * _MIB:
                 text = worker.printed()
                 seconds = now - started

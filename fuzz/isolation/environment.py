@@ -22,6 +22,12 @@ FIXED: Final[Mapping[str, str]] = {
     "PYTHONUNBUFFERED": "1",
 }
 
+WRAPPED: Final[Mapping[str, str]] = {
+    # A tool that watches memory sees only what is asked of the device, not of torch's reserve.
+    "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",
+}
+"""Set as well where workers run under a command of the user's."""
+
 _REMOVED: Final = ("PYTHONFAULTHANDLER",)
 
 # The current folder must not decide what is imported, and the folder that holds this package
@@ -33,15 +39,20 @@ _START: Final = (
 )
 
 
-def environment(pythonpath: Sequence[str], inherited: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    pythonpath: Sequence[str], inherited: Mapping[str, str], wrapped: bool = False
+) -> dict[str, str]:
     """Return the environment variables of the preloaded process.
 
     Args:
         pythonpath: folders that come first on its import path.
         inherited: the driver's own variables.
+        wrapped: whether workers run under a command of the user's.
     """
     result = {name: value for name, value in inherited.items() if name not in _REMOVED}
     result.update(FIXED)
+    if wrapped:
+        result.update(WRAPPED)
     parts = [*pythonpath, *filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))]
     result.pop("PYTHONPATH", None)
     if parts:

@@ -1,13 +1,14 @@
 """A worker in an interpreter of its own: slow to start, and free of whatever a fork inherits.
 
 ``python -m fuzz.isolation.fresh CONNECTION OUTPUT MODULE SETUP PARENT``, with two descriptors, the
-module that answers, its setup as JSON and the process it dies with.
+module that answers, its setup as JSON and the process it dies with, 0 for whichever started it.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
         module.load(setup["target"])
         return module
 
-    serve_requests.serve(connection, int(arguments[1]), load, setup, int(arguments[4]))
+    serve_requests.serve(
+        connection, int(arguments[1]), load, setup, int(arguments[4]) or os.getppid()
+    )
 
 
 if __name__ == "__main__":

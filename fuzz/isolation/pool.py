@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fuzz.isolation import autopsy, wire
 from fuzz.isolation.errors import ProblemKind, SetupProblem
 from fuzz.isolation.kernel import used_ticks
-from fuzz.isolation.memory import resident
 from fuzz.isolation.preloaded import Preloaded, Worker
 
 _ATTEMPTS: Final = 3
@@ -31,6 +30,8 @@ class Settings:
         idle_seconds: how long a forked worker may use no processor time while it prepares, before
             it counts as stuck, as a fork is that inherited a lock somebody held.
         fresh: whether each worker is an interpreter of its own from the beginning.
+        wrap: a command, word by word, that is put before the interpreter of each worker, which
+            then is one of its own.
     """
 
     target: dict[str, Any]
@@ -40,6 +41,7 @@ class Settings:
     setup_seconds: float = 300.0
     idle_seconds: float = 20.0
     fresh: bool = False
+    wrap: Sequence[str] = ()
 
 
 class Pool:
@@ -71,7 +73,7 @@ class Pool:
         self.preloaded: Preloaded | None = None
         self.current: Worker | None = None
         self.spare: Worker | None = None
-        self.fresh = settings.fresh
+        self.fresh = settings.fresh or bool(settings.wrap)
         self.forks = 0
         self.restarts = 0
         self.preloads = 0
@@ -132,12 +134,13 @@ class Pool:
         if self.preloaded is not None and not self.preloaded.gone:
             self._deaths_in_a_row = 0
 
-    def take(self, once: bool = False) -> Worker:
+    def take(self, once: bool = False, variables: Mapping[str, str] | None = None) -> Worker:
         """Return a worker that is ready and has run nothing, and have the next one started.
 
         Args:
             once: whether the first worker that does not get ready decides. That the preloaded
                 process died is always tried again.
+            variables: of its environment; a spare that is prepared without them is not used.
 
         Raises:
             SetupProblem: none can be had.
@@ -151,9 +154,14 @@ class Pool:
                 self.spare = None
             worker = None
             try:
-                worker, self.spare = self.spare or self._fork(preloaded), None
-                worker.tell()
+                if variables and self.spare is not None and self.spare.told:
+                    worker = self._fork(preloaded)
+                else:
+                    worker, self.spare = self.spare or self._fork(preloaded), None
+                worker.tell(variables)
                 self._wait_until_ready(preloaded, worker)
+                if self.spare is not None:
+                    return worker
                 self.spare = self._fork(preloaded)
                 if self._prepare_ahead:
                     self.spare.tell()
@@ -220,6 +228,7 @@ class Pool:
             settings.python,
             settings.pythonpath,
             settings.setup_seconds,
+            settings.wrap,
         )
         self.preloads += 1
         return self.preloaded.handshake()
@@ -248,7 +257,7 @@ class Pool:
                 kind: ProblemKind = "usage" if problem["kind"] == "usage" else "broken"
                 raise SetupProblem(kind, problem["message"], problem["details"] + worker.printed())
             if worker.info is not None and worker.pid is not None and not worker.death:
-                worker.idle_bytes = resident(worker.pid)
+                worker.idle_bytes = worker.memory()
                 return
             if preloaded.gone:
                 raise ConnectionError("the preloaded process is gone")

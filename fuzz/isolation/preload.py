@@ -3,7 +3,7 @@
 ``python -m fuzz.isolation.preload CONTROL GUARD MODULE``, with the descriptors of a packet
 socket and of the reading end of a pipe, and the module that the workers run. Over the socket:
 
-- in, first: ``{"target", "setup_seconds"}``; out: the handshake, ``{"ok": true, "versions",
+- in, first: ``{"target", "setup_seconds", "wrap"}``; out: the handshake, ``{"ok": true, "versions",
   "threads", "seconds"}`` or ``{"ok": false, "kind", "message", "details"}``;
 - in: ``{"fork": n, "fresh"}`` with a connection and an output file; out: ``{"forked": n, "pid"}``
   or ``{"forked": n, "error"}``. With ``fresh`` the worker is not a fork of this process but an
@@ -141,8 +141,13 @@ class _Forks:
             os.set_inheritable(descriptor, True)
         numbers = [str(d) for d in descriptors]
         setup = json.dumps(self._setup)
-        arguments = command("fresh", *numbers, self._module_name, setup, str(os.getpid()))
-        return os.posix_spawn(sys.executable, arguments, os.environ)
+        wrap: list[str] = self._setup["wrap"]
+        # Under a command it is that command's child, and need not be ours.
+        parent = "0" if wrap else str(os.getpid())
+        arguments = [*wrap, *command("fresh", *numbers, self._module_name, setup, parent)]
+        # What the command itself says belongs to the worker's own output.
+        actions = [(os.POSIX_SPAWN_DUP2, descriptors[1], to) for to in (1, 2) if wrap]
+        return os.posix_spawnp(arguments[0], arguments, os.environ, file_actions=actions)
 
     def _become_worker(self, descriptors: list[int], parent: int) -> NoReturn:
         signal.set_wakeup_fd(-1)

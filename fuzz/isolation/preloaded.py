@@ -10,13 +10,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fuzz.isolation import wire
+from fuzz.isolation import kernel, wire
 from fuzz.isolation.environment import command, environment
 from fuzz.isolation.errors import ProblemKind, SetupProblem
+from fuzz.isolation.memory import resident
 
 END_SECONDS: Final = 2.0
 """How long an orderly end, or the news of a death, may take."""
@@ -33,6 +34,7 @@ class Worker:
         connection: to it.
         output: the file that takes its standard output and error.
         fresh: whether it is an interpreter of its own.
+        wrapped: whether it runs under a command of the user's, which may be its parent.
         frames: what has arrived from it.
         pid: None until the preloaded process has told.
         death: how it died, in words ("SIGABRT", "exit code 0"); "" while it lives.
@@ -46,6 +48,7 @@ class Worker:
     connection: socket.socket
     output: int
     fresh: bool
+    wrapped: bool = False
     frames: wire.Frames = field(default_factory=wire.Frames)
     pid: int | None = None
     death: str = ""
@@ -54,12 +57,25 @@ class Worker:
     idle_bytes: int = 0
     ended: bool = False
 
-    def tell(self) -> None:
-        """Have it prepare, once; that it is gone shows when it is waited for."""
+    def tell(self, variables: Mapping[str, str] | None = None) -> None:
+        """Have it prepare, once; that it is gone shows when it is waited for.
+
+        Args:
+            variables: of its environment, set before it touches a device.
+        """
         if not self.told:
             self.told = True
             with contextlib.suppress(OSError):
-                self.connection.send(wire.frame({"prepare": True}))
+                self.connection.send(
+                    wire.frame({"prepare": True, "environment": dict(variables or {})})
+                )
+
+    def memory(self) -> int:
+        """Return the bytes that it holds, with those of a command around it."""
+        if self.pid is None:
+            return 0
+        others = kernel.descendants(self.pid) if self.wrapped else []
+        return sum(resident(pid) for pid in (self.pid, *others))
 
     def close(self) -> None:
         """Let go of it; an idle worker leaves by itself when its connection closes."""
@@ -94,8 +110,17 @@ class Preloaded:
         python: str,
         pythonpath: Sequence[str],
         setup_seconds: float,
+        wrap: Sequence[str] = (),
     ) -> None:
         """Start the process; :meth:`handshake` waits for it.
+
+        Args:
+            worker_module: see :class:`~fuzz.isolation.pool.Settings`, as for the others.
+            target: likewise.
+            python: likewise.
+            pythonpath: likewise.
+            setup_seconds: likewise.
+            wrap: likewise.
 
         Raises:
             SetupProblem: the interpreter cannot be started.
@@ -107,6 +132,7 @@ class Preloaded:
         self.pid = -1
         self._forks = 0
         self._setup_seconds = setup_seconds
+        self._wrapped = bool(wrap)
         self._log = os.memfd_create("ropefuzz-preload", os.MFD_CLOEXEC)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._loaded = False
@@ -119,12 +145,13 @@ class Preloaded:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=environment(pythonpath, os.environ),
+                env=environment(pythonpath, os.environ, bool(wrap)),
                 pass_fds=(theirs.fileno(), guard),
                 start_new_session=True,
             )
             self.pid = self._process.pid
-            wire.send_packet(self._control, {"target": target, "setup_seconds": setup_seconds})
+            setup = {"target": target, "setup_seconds": setup_seconds, "wrap": list(wrap)}
+            wire.send_packet(self._control, setup)
         except BaseException as error:
             # Interrupted in between, a process can be there that has no name here yet: with
             # the guard pipe closed it ends by itself.
@@ -165,7 +192,7 @@ class Preloaded:
         # Appending keeps writes at the end after the worker has emptied the file.
         fcntl.fcntl(output, fcntl.F_SETFL, os.O_APPEND)
         self._forks += 1
-        worker = Worker(self._forks, ours, output, fresh)
+        worker = Worker(self._forks, ours, output, fresh, self._wrapped)
         message = {"fork": worker.number, "fresh": fresh}
         try:
             wire.send_packet(self._control, message, (theirs.fileno(), output))

@@ -7,10 +7,11 @@ offer:
 - ``answer(request) -> dict``: answer one request;
 - ``poisoned() -> str``: "" while the device is fine, else what is wrong with it.
 
-The first frame it reads, ``{"prepare": true}``, has it prepare: until then it has touched no
-device. It writes one frame after that, ``{"ready": ...}`` or ``{"setup_error": ...}``, and one for
-each request: ``{"id", "answer", "poisoned"}``, or with ``broken`` (our own fault) or ``oom`` (a
-MemoryError that nobody caught) in place of the answer.
+The first frame it reads, ``{"prepare": true, "environment": {...}}``, has it prepare, with these
+environment variables set: until then it has touched no device. It writes one frame after that,
+``{"ready": ...}`` or ``{"setup_error": ...}``, and one for each request: ``{"id", "answer",
+"poisoned"}``, or with ``broken`` (our own fault) or ``oom`` (a MemoryError that nobody caught) in
+place of the answer.
 """
 
 from __future__ import annotations
@@ -129,8 +130,12 @@ def _prepare(
     """Load, wait to be told, prepare; return the module when there are requests to come."""
     seconds = setup["setup_seconds"]
     module = _attempt(connection, seconds, load)
-    if module is None or wire.receive_frame(connection, frames) is None:
-        return None  # it failed, or is a spare that was never needed
+    if module is None:
+        return None
+    told = wire.receive_frame(connection, frames)
+    if told is None:
+        return None  # a spare that was never needed
+    os.environ.update(told.get("environment", {}))
     ready = _attempt(
         connection, seconds, lambda: wire.frame({"ready": module.prepare(setup["target"])})
     )

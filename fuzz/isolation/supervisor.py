@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +27,9 @@ from strategies.case import Case, to_plain
 
 LINGER: Final = 0.5
 """Seconds for which a process is watched after its answer, where a death may come late."""
+
+BLOCKING: Final = {"CUDA_LAUNCH_BLOCKING": "1"}
+"""Has a kernel's error raised by the call that started it, not by a later one."""
 
 
 class Supervisor:
@@ -53,6 +58,7 @@ class Supervisor:
         setup_seconds: float = 300.0,
         idle_seconds: float = 20.0,
         fresh_process: bool = False,
+        wrap: Sequence[str] = (),
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take the settings; nothing is started yet.
@@ -69,13 +75,15 @@ class Supervisor:
             idle_seconds: see :class:`~fuzz.isolation.pool.Settings`.
             fresh_process: run every case in a fresh interpreter of its own, which shares nothing
                 with any other and costs seconds.
+            wrap: a command, word by word, to put before the interpreter of each worker. Every
+                case then runs in one of its own, and the command's exit code counts as well.
             notify: told in one line what a user should know.
         """
         self._target = target_to_plain(target)
         self._journal = journal
         self._deadline = deadline or Deadline()
         self._memory_limit_mib = memory_limit_mib
-        self._fresh_process = fresh_process
+        self._fresh_process = fresh_process or bool(wrap)
         self._notify = notify
         self._pool = Pool(
             Settings(
@@ -86,6 +94,7 @@ class Supervisor:
                 setup_seconds,
                 idle_seconds,
                 fresh_process,
+                tuple(wrap),
             ),
             notify,
         )
@@ -169,22 +178,34 @@ class Supervisor:
         """
         return self._ask(self._use(), request, self._deadline.ceiling)[0]
 
-    def check(self, property_id: str, case: Case) -> Outcome:
+    def check(self, property_id: str, case: Case, guard: bool = False) -> Outcome:
         """Check a case in the current worker.
+
+        Args:
+            property_id: the property.
+            case: the case.
+            guard: hold every index against its table before a kernel sees it.
 
         Raises:
             SetupProblem: no worker can be had any more.
         """
         if self._fresh_process:
-            return self._in_fresh(property_id, case, self._deadline.seconds(), LINGER)
+            return self._in_fresh(property_id, case, self._deadline.seconds(), LINGER, guard)
         worker = self._use()
         self.predecessor, self._ran = self._ran, Ran(property_id, case)
         deadline = self._deadline.brisk() if self._hung else self._deadline.seconds()
-        outcome = self._check(worker, property_id, case, deadline)
+        outcome = self._check(worker, property_id, case, deadline, guard)
         self._hung = self._hung or outcome.verdict == "hang"
         return outcome
 
-    def check_fresh(self, property_id: str, case: Case, linger: float = 0.0) -> Outcome:
+    def check_fresh(
+        self,
+        property_id: str,
+        case: Case,
+        linger: float = 0.0,
+        guard: bool = False,
+        blocking: bool = False,
+    ) -> Outcome:
         """Check a case in a process that has run nothing else, and runs nothing after it.
 
         Args:
@@ -192,11 +213,14 @@ class Supervisor:
             case: the case.
             linger: seconds to go on looking at the process after its answer, for a death that
                 comes late.
+            guard: see :meth:`check`.
+            blocking: with :data:`BLOCKING` in its environment.
 
         Raises:
             SetupProblem: no worker can be had any more.
         """
-        return self._in_fresh(property_id, case, self._deadline.patient(), linger)
+        patient = self._deadline.patient()
+        return self._in_fresh(property_id, case, patient, linger, guard, blocking)
 
     def explain(self, property_id: str, case: Case) -> list[tuple[str, str]]:
         """Ask a worker of its own what more it can say of a failing case, with labels.
@@ -288,17 +312,40 @@ class Supervisor:
         self._pool.lose(self._pool.current)
         self._ran = None
 
-    def _in_fresh(self, property_id: str, case: Case, deadline: float, linger: float) -> Outcome:
-        worker = self._pool.take()
+    def _in_fresh(
+        self,
+        property_id: str,
+        case: Case,
+        deadline: float,
+        linger: float,
+        guard: bool = False,
+        blocking: bool = False,
+    ) -> Outcome:
+        worker = self._pool.take(variables=BLOCKING if blocking else None)
         try:
-            outcome = self._check(worker, property_id, case, deadline)
-            if linger and not outcome.failed:
+            outcome = self._check(worker, property_id, case, deadline, guard)
+            if worker.wrapped and not outcome.failed:
+                outcome = self._end(worker, deadline) or outcome
+            elif linger and not outcome.failed:
                 outcome = self._linger(worker, linger) or outcome
         except BaseException:
             self._pool.lose(worker, wait=False)
             raise
         self._pool.lose(worker)
         return outcome
+
+    def _end(self, worker: Worker, seconds: float) -> Outcome | None:
+        """Let a worker under a command leave; return what the command makes of it, None if fine.
+
+        Tools that watch a process tell by their exit code, when it has ended.
+        """
+        with contextlib.suppress(OSError):
+            worker.connection.shutdown(socket.SHUT_WR)
+        if not self._watch(worker, seconds):
+            return autopsy.hung(seconds, worker.printed(autopsy.EVIDENCE), seconds)
+        if worker.death == "exit code 0":
+            return None
+        return autopsy.died(worker.death, worker.printed(autopsy.EVIDENCE), seconds)
 
     def _linger(self, worker: Worker, seconds: float) -> Outcome | None:
         """Look at a worker that has answered; return its death as an outcome, None if it lives."""
@@ -317,10 +364,14 @@ class Supervisor:
             preloaded.wait(worker, left)
         return bool(worker.death)
 
-    def _check(self, worker: Worker, property_id: str, case: Case, deadline: float) -> Outcome:
+    def _check(
+        self, worker: Worker, property_id: str, case: Case, deadline: float, guard: bool
+    ) -> Outcome:
         plain = to_plain(case)
         self._write_down(property_id, plain)
-        request = {"op": "check", "property": property_id, "case": plain}
+        request: dict[str, Any] = {"op": "check", "property": property_id, "case": plain}
+        if guard:
+            request["guard"] = True
         try:
             answer, seconds = self._ask(worker, request, deadline)
         except NoAnswer as problem:

@@ -13,7 +13,7 @@ from fuzz.isolation.tests.fake_worker import in_transformers
 from fuzz.worker.faults import DEEDS
 from strategies.case import Case, from_plain, has_images
 from strategies.geometry import geometry_to_plain
-from strategies.tests.examples import QWEN2_VL
+from strategies.tests.examples import QWEN2_VL, TEXT_ONLY
 
 PASSES: dict[str, Any] = {
     "verdict": "pass",
@@ -33,7 +33,8 @@ def load(_target: dict[str, Any]) -> dict[str, Any]:
 def prepare(target: dict[str, Any]) -> dict[str, Any]:
     """Remember what is planted."""
     _planted[:] = [name.removeprefix(PREFIX) for name in target["plants"]]
-    return {"geometry": geometry_to_plain(QWEN2_VL), "build_seconds": 0.001}
+    geometry = TEXT_ONLY if os.environ.get("FAKE_TARGET_TEXT_ONLY") else QWEN2_VL
+    return {"geometry": geometry_to_plain(geometry), "build_seconds": 0.001}
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -40,12 +40,16 @@ def ropefuzz(
         (["--attn", "sdpaa"], "unknown attention implementation 'sdpaa'; did you mean 'sdpa'?"),
         (
             ["--attn", "9"],
-            "unknown attention implementation '9'; known: eager, flash_attention_2, sdpa",
+            "unknown attention implementation '9'; "
+            "known: eager, flash_attention_2, flex_attention, sdpa",
         ),
         (["--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
         (["--model", "/no/such"], "/no/such: no such model directory"),
         (["--device", "gpu"], "unknown device 'gpu'; expected cpu, cuda or cuda:N"),
         (["--device", "cuda:"], "unknown device 'cuda:'; expected cpu, cuda or cuda:N"),
+        (["--wrap", "no-such-tool --x"], "--wrap: no-such-tool: no such command"),
+        (["--wrap", " "], "--wrap: expected a command, got nothing"),
+        (["--wrap", "env 'x"], "--wrap: cannot be read as words: No closing quotation"),
         (["--deadline", "9", "2"], "--deadline: expected MIN <= MAX, got 9 and 2"),
     ],
 )
@@ -153,6 +157,14 @@ def test_a_model_directory_without_a_config_is_one_line(tmp_path: Path):
     (line,) = done.stderr.splitlines()
     assert line.startswith("ropefuzz: ")
     assert "config.json" in line
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path):
+    # With the real worker, some 8 s.
+    done = ropefuzz(tmp_path, "run", "--cases", "1", "--device", "cuda:99")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ropefuzz: cuda:99 cannot be used: ")
 
 
 @pytest.mark.parametrize(

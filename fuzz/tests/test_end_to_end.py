@@ -60,6 +60,21 @@ def test_the_original_bug_as_it_happened_is_found_and_made_small(
     assert "new findings 1, " in printed
 
 
+def test_the_original_bug_restricted_to_images_shrinks_to_the_smallest_one_row_image(
+    tmp_path: Path,
+):
+    """The processor makes 4 cells of the smallest image; in a row they have as many positions as
+    tokens, as text has: 4x1 is the smallest size that gives such a row."""
+    options = ("--attn", "flash_attention_2", "--only-images")
+    printed = fuzz(tmp_path, "rotary-table-short-flash", 10, *options)
+    assert "FINDING no_crash (error): index 5 passed a table of 5 rows" in printed
+    assert "smallest case       image 4x1\n" in printed
+    assert "confirmed           3 of 3 fresh processes" in printed
+    assert " --only-images --plant rotary-table-short-flash" in printed.splitlines()[-1]
+    path = "saves/qwen2_vl/no_crash-f28fe84e38.json"
+    assert f"ropefuzz replay {path} --plant rotary-table-short-flash\n" in printed
+
+
 @pytest.mark.parametrize("plant", ["abort", "exit", "sticky-device-error"])
 def test_a_process_that_dies_is_made_small_and_confirmed(tmp_path: Path, plant: str):
     # 10 of 25 cases poison their process there, and each costs a new one.

@@ -169,7 +169,7 @@ def test_ctrl_c_while_shrinking_keeps_the_smallest_case_so_far_unconfirmed(bench
     def check(case: Case) -> Outcome:
         if stub.checked[:-1] and any(has_images(c) for c in stub.checked[:-1]):
             attempts = len(stub.checked) - first_failure()
-            if attempts == 12:
+            if attempts == 3:
                 raise KeyboardInterrupt
         return images_fail(case)
 

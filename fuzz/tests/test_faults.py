@@ -100,6 +100,12 @@ def test_what_must_be_our_own_fault_is_never_a_finding_and_never_a_pass(name: st
     assert documented()[name] in [masked(line.strip()) for line in out.splitlines()]
 
 
+def test_only_images_of_a_target_that_takes_none_is_one_line(tmp_path: Path):
+    arguments = ["run", "--only-images", "--property", "no_crash", "--cases", "5", "--seed", "1"]
+    code, out, err = finish(start(tmp_path, *arguments, FAKE_TARGET_TEXT_ONLY="1"))
+    assert (code, err) == (2, "ropefuzz: --only-images: qwen2_vl takes no images\n"), out
+
+
 def test_a_flood_of_output_disturbs_no_run(tmp_path: Path):
     arguments = ["run", "--plant", "fault-flood", "--property", "no_crash", "--cases", "10"]
     code, out, err = finish(start(tmp_path, *arguments, "--seed", "3"))

@@ -54,6 +54,14 @@ def expects(
     return known((entry,), Target(attn=attn), signature, case or Case(), release) is entry
 
 
+def test_an_entry_for_sliding_windows_covers_only_targets_with_one():
+    entry = replace(ENTRY, sliding_window=True)
+    given = ((entry,), Target(), SIGNATURE, Case(), "5.5.0")
+    assert known(*given) is None
+    assert known(*given, 8) is entry
+    assert known((ENTRY,), *given[1:], 8) is ENTRY
+
+
 def test_any_of_its_signatures_matches():
     assert expects(ENTRY)
     assert expects(ENTRY, what="KeyError")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from fuzz.minimize import Minimized, minimize
 from strategies.case import DEFAULT, Call, Case, Image, Text, has_images, images_of
+from strategies.geometry import estimated_grid
 from strategies.simpler import size_of
 from strategies.tests.examples import QWEN2_VL
 from strategies.validity import problems, refusals
@@ -162,3 +164,36 @@ def test_an_exception_while_trying_comes_through():
 
     with pytest.raises(Ended):
         minimize(BIG, QWEN2_VL, fails, always)
+
+
+def test_what_is_not_allowed_is_never_tried():
+    tried: list[Case] = []
+
+    def fails(case: Case) -> bool:
+        tried.append(case)
+        return True
+
+    result = minimize(BIG, QWEN2_VL, fails, always, allowed=has_images)
+    assert result.case == Case(rows=((Image(1, 1),),))
+    assert all(map(has_images, tried))
+    assert result.attempts == len(tried)
+
+
+@pytest.mark.parametrize("chunks", [(5, 9), (1,), ()])
+@pytest.mark.parametrize("offset", [0, 100_000])
+def test_what_a_one_row_image_is_enough_for_ends_there_whatever_else_brings_it_about(
+    chunks: tuple[int, ...], offset: int
+):
+    def fails(case: Case) -> bool:
+        thin = any(
+            min(estimated_grid(QWEN2_VL, image)) == 1
+            for row in case.rows
+            for image in images_of(row)
+        )
+        return thin or bool(case.chunks) or case.offset > 0
+
+    case = replace(BIG, chunks=chunks, offset=offset, rows=((Text(7), Image(200, 20)),))
+    result = minimize(case, QWEN2_VL, fails, always, allowed=has_images)
+    assert result.case == Case(rows=((Image(4, 1),),))
+    smaller = [Image(w, h) for w in range(1, 4) for h in range(1, 4) if w * h < 4]
+    assert [i for i in smaller if min(estimated_grid(QWEN2_VL, i)) == 1] == []

@@ -153,9 +153,10 @@ def test_the_summary_of_a_run_in_which_everything_happened():
 
 def test_the_same_cases_again_repeats_what_was_not_at_its_default():
     report = Report((), (), {}, (), False, "")
-    options = Options(properties=("no_crash", "causality"), cases=20, seed=7)
+    options = Options(properties=("no_crash", "causality"), cases=20, seed=7, only_images=True)
     target = Target(model="/my model", attn="eager", plants=("abort",))
     assert summary_lines(report, target, options, 1.0)[-1] == (
         "the same cases again: ropefuzz run --family qwen2_vl --seed 7 --model '/my model' "
-        "--attn eager --property no_crash --property causality --cases 20 --plant abort"
+        "--attn eager --property no_crash --property causality --cases 20 --only-images "
+        "--plant abort"
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-from fuzz.worker import release
+from fuzz.worker import release, training
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, special_ids
 from strategies.case import Call, Case
@@ -46,10 +46,15 @@ class Result:
         logits: per row, (real tokens, vocabulary) of a forward, or (new tokens, vocabulary)
             of a generate, unprocessed.
         tokens: per row the ids that generate chose; empty for a forward.
+        loss: what was trained on, shape (), or None.
+        gradients: of the loss, by the name of the parameter; a parameter that has none is left
+            out.
     """
 
     logits: tuple[torch.Tensor, ...]
     tokens: tuple[tuple[int, ...], ...] = ()
+    loss: torch.Tensor | None = None
+    gradients: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def prompts_of(subject: Subject, case: Case) -> tuple[Prompt, ...]:
@@ -147,11 +152,17 @@ def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
     return torch.cat(parts, dim=-1)
 
 
-def forward(model: Any, batch: Batch, feed: Feed) -> Result:
+def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = None) -> Result:
     """Run the batch through ``model.forward``, piece by piece.
 
     An image whose tokens lie in two pieces cannot be handed over as pixels; then the merged
     input embeddings are computed first and all pieces are fed as ``inputs_embeds``.
+
+    Args:
+        model: the model.
+        batch: the padded rows.
+        feed: how they go in; one piece where there are labels.
+        labels: (batch, width) int64, -100 where there is nothing to predict.
     """
     pieces = feed.pieces or ((0, batch.width),)
     positions = explicit_positions(model, batch, feed) if feed.explicit else None
@@ -164,6 +175,8 @@ def forward(model: Any, batch: Batch, feed: Feed) -> Result:
     parts = []
     for start, end in pieces:
         arguments: dict[str, Any] = {"use_cache": cache is not None}
+        if labels is not None:
+            arguments["labels"] = labels
         if embeds is not None:
             arguments["inputs_embeds"] = embeds[:, start:end]
         else:
@@ -190,7 +203,22 @@ def forward(model: Any, batch: Batch, feed: Feed) -> Result:
         logits[batch.line(i), start : start + len(prompt.ids)]
         for i, (start, prompt) in enumerate(zip(batch.starts, batch.prompts, strict=True))
     ]
-    return Result(tuple(rows))
+    return Result(tuple(rows), loss=None if labels is None else out.loss)
+
+
+def train(model: Any, batch: Batch, feed: Feed) -> Result:
+    """Run the batch through ``model.forward`` with its tokens as labels, and backward again.
+
+    The model is left as it was: in eval mode, without gradients.
+    """
+    with training.mode(model):
+        result = forward(model, batch, feed, training.labels_of(batch))
+        training.backward(result.loss)
+        return Result(
+            logits=tuple(row.detach() for row in result.logits),
+            loss=result.loss.detach() if result.loss is not None else None,
+            gradients=training.gradients_of(model),
+        )
 
 
 def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
@@ -293,6 +321,8 @@ def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool =
         batch: the padded rows.
         split: False for one forward without a cache, or a generate without one.
     """
+    if case.mode == "train":
+        return train(model, batch, feed_of(case, batch, split=False))
     if case.entry in ("forward", "forward-implicit"):
         whole = not release.takes_merged_embeddings(model)
         return forward(model, batch, feed_of(case, batch, split, whole))

@@ -102,9 +102,10 @@ def _wrapped(
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         given = (*args, *(kwargs[k] for k in ("q", "k") if k in kwargs))
-        before = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in given[:2])
+        before = tuple(a.detach().clone() if isinstance(a, torch.Tensor) else a for a in given[:2])
         out = original(*args, **kwargs)
-        note(before, out)
+        # A case that is trained on has gradients to come; what is noted is only looked at.
+        note(before, out.detach() if isinstance(out, torch.Tensor) else [t.detach() for t in out])
         return out
 
     setattr(module, name, wrapper)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from fuzz.worker.failure import Failed
@@ -44,4 +46,38 @@ def require_close(
         leg,
         f"{names}: differ by {float(per_token.max()):.2g} (tolerance {tolerance:.0e}), "
         f"first at token {first} of {len(value)}, {int(bad.sum())} of {len(value)} tokens",
+    )
+
+
+def require_close_gradients(
+    value: Mapping[str, torch.Tensor],
+    reference: Mapping[str, torch.Tensor],
+    tolerance: float,
+    leg: str,
+) -> None:
+    """Raise :class:`Failed` unless the gradients of every parameter agree.
+
+    A parameter without a gradient counts as one whose gradient is 0.
+
+    Args:
+        value: by the name of the parameter.
+        reference: by the name of the parameter.
+        tolerance: see :func:`fuzz.worker.exact.tolerance`; holds for each parameter by itself.
+        leg: the comparison, as it stands in the signature.
+    """
+    sizes = {}
+    for name in dict.fromkeys((*reference, *value)):
+        one = value[name] if name in value else torch.zeros_like(reference[name])
+        other = reference[name] if name in reference else torch.zeros_like(one)
+        sizes[name] = distance(one, other)
+    # Written this way round so that NaN fails.
+    bad = {name: size for name, size in sizes.items() if not size <= tolerance}
+    if not bad:
+        return
+    # NaN is the worst, and max() would pass over it.
+    worst = max(bad, key=lambda name: (bad[name] != bad[name], bad[name]))
+    raise Failed(
+        leg,
+        f"the gradient of {worst} differs by {bad[worst]:.2g} (tolerance {tolerance:.0e}), "
+        f"that of {len(bad)} of {len(sizes)} parameters does",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 import torch
@@ -28,6 +29,30 @@ def probe(device: torch.device) -> str:
     except RuntimeError as error:
         return str(error).splitlines()[0]
     return ""
+
+
+def missing(device: torch.device) -> str:
+    """Return why a device cannot be used here, "" where nothing speaks against it.
+
+    Where it is a GPU this asks for how many there are: not for a process that forks.
+    """
+    if device.type != "cuda":
+        return ""
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]  # torch has no types here
+        return f"torch {torch.__version__} is built without CUDA"
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    among = "" if seen is None else f" (CUDA_VISIBLE_DEVICES is {seen!r})"
+    count = torch.cuda.device_count()
+    if count == 0:
+        return f"torch finds no GPU{among}"
+    if (device.index or 0) >= count:
+        return f"the last GPU is cuda:{count - 1}{among}"
+    return ""
+
+
+def fragile(device: torch.device) -> bool:
+    """Tell whether an index out of range costs the process: on a device it is an assertion."""
+    return device.type != "cpu" or stand_in is not None
 
 
 def release_memory(device: torch.device) -> None:

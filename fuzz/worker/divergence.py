@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from fuzz.worker import calls, capture, release
 from fuzz.worker.compare import distance
+from fuzz.worker.exact import LOW, tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.guard.place import Place, watched
 from fuzz.worker.inputs import Batch
@@ -28,8 +29,11 @@ FIRST_AND_LAST: Final = (
     "state_independence",
     "image_independence",
     "packing_invariance",
+    "low_precision",
 )
 """Properties that compare every later run with the first; the others compare the last two."""
+
+_LANES: Final = {dtype: name for name, dtype in LOW.items()}
 
 _Check = Callable[[Subject, Case], None]
 
@@ -40,12 +44,14 @@ class Leg:
 
     Attributes:
         batch: what was fed.
+        dtype: of the model's weights.
         seen: for each place, in the order in which places were first reached, one tensor per
             call, (batch, tokens, ...) or (patches, ...).
         tokens: what a generate chose, per row.
     """
 
     batch: Batch
+    dtype: torch.dtype
     seen: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     tokens: tuple[tuple[int, ...], ...] = ()
 
@@ -70,7 +76,7 @@ class Divergence:
 
 
 def first_divergence(
-    subject: Subject, property_id: str, check: _Check, case: Case, tolerance: float
+    subject: Subject, property_id: str, check: _Check, case: Case
 ) -> Divergence | None:
     """Run a failing check once more and find where its two runs part.
 
@@ -79,7 +85,6 @@ def first_divergence(
         property_id: decides which runs are compared.
         check: the property's check.
         case: the failing case.
-        tolerance: what counts as different.
 
     Returns:
         None where the runs cannot be laid side by side, or do not differ before their end.
@@ -93,13 +98,16 @@ def first_divergence(
             return None  # that a run ended early is no difference in value
         else:
             return None
+    # In low precision a leg in float64 may have been asked for what is right, after both.
+    low = [leg for leg in legs if leg.dtype in _LANES]
+    legs = [leg for leg in low or legs if leg.dtype == (low or legs)[-1].dtype]
     if len(legs) < 2:
         return None
     one = legs[0] if property_id in FIRST_AND_LAST else legs[-2]
-    return _compare(legs[-1], one, tolerance)
+    return _compare(legs[-1], one, tolerance(_LANES.get(one.dtype, subject.target.dtype)))
 
 
-def _compare(value: Leg, reference: Leg, tolerance: float) -> Divergence | None:
+def _compare(value: Leg, reference: Leg, limit: float) -> Divergence | None:
     before = 0.0
     for place in reference.seen:
         if place not in value.seen:
@@ -107,7 +115,7 @@ def _compare(value: Leg, reference: Leg, tolerance: float) -> Divergence | None:
         pairs = list(_pairs(value, reference, place))
         size = max((distance(a, b) for a, b in pairs), default=0.0)
         # Written this way round so that NaN counts as different.
-        if not size <= tolerance:
+        if not size <= limit:
             return Divergence(place, size, before)
         before = max(before, size)
     return None
@@ -188,7 +196,7 @@ def _legs() -> Iterator[list[Leg]]:
     original = calls.run
 
     def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool = True) -> Any:
-        leg = Leg(batch)
+        leg = Leg(batch, next(model.parameters()).dtype)
         legs.append(leg)
         with _recorded(model, leg):
             result = original(subject, model, case, batch, split=split)

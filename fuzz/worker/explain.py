@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from fuzz.worker.device import fragile
 from fuzz.worker.divergence import first_divergence
-from fuzz.worker.exact import lane, tolerance
+from fuzz.worker.exact import lane
 from fuzz.worker.failure import Failed
 from fuzz.worker.guard.index import OutOfBounds, guarded
 from fuzz.worker.subject import Subject
@@ -31,9 +32,8 @@ def explain(
         check: its check.
         case: the case.
     """
-    dtype = subject.target.dtype
     said: list[tuple[str, str]] = []
-    with lane(dtype):
+    with lane(subject.target.dtype):
         try:
             with guarded(*subject.models.values()) as place:
                 check(subject, case)
@@ -44,7 +44,10 @@ def explain(
         except Exception:
             if place.raised_in:
                 said.append((RAISED, place.raised_in))
-        parting = first_divergence(subject, property_id, check, case, tolerance(dtype))
+        if said and said[0][0] == INDEX and fragile(subject.device):
+            # Without the guard the device would be lost, and this process with it.
+            return said
+        parting = first_divergence(subject, property_id, check, case)
     if parting is not None:
         said.append((BEGINS, str(parting)))
     return said

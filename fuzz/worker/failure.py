@@ -12,11 +12,14 @@ import torch
 
 from fuzz.verdict import Kind, Outcome, Signature, without_numbers
 from fuzz.worker.flash.contract import ContractError
+from fuzz.worker.flash.shadow import LEG, KernelError
 
 OWN: Final = str(Path(__file__).resolve().parent)
 PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
+GUARD: Final = str(Path(__file__).resolve().parent / "guard")
 CALLER: Final = "/transformers/"
 UNDER_TEST: Final = (CALLER, "/flash_attn/")
+BACKWARD: Final = "_engine_run_backward"
 REFUSALS: Final = (ValueError, TypeError, NotImplementedError)
 
 
@@ -80,14 +83,21 @@ def raised(error: BaseException) -> Outcome:
         return _outcome("oom", name, "", f"out of memory{place}: {first or name}", first, details)
     if isinstance(error, ContractError):
         return _contract(error, frames, details)
+    if isinstance(error, KernelError):
+        return _kernel(error, details)
     ours = -1
     theirs = -1
     for i, (frame, _) in enumerate(frames):
         file = frame.f_code.co_filename
         if _under_test(file):
             theirs = i
-        elif file.startswith(OWN) and not file.startswith(PLANTS) and not _passes_on(frame):
+        elif (
+            file.startswith(OWN) and not file.startswith((PLANTS, GUARD)) and not _passes_on(frame)
+        ):
             ours = i
+    if theirs < ours and _in_autograd(frames[ours + 1 :]):
+        # What autograd refuses is what the forward pass recorded: no frame of it shows any more.
+        return _outcome("error", name, "backward", f"{name} in backward: {first}", first, details)
     if theirs < ours or theirs < 0:
         return Outcome("broken", f"{name}: {first}", details=details)
     where = _name(frames[theirs][0])
@@ -116,9 +126,23 @@ def _contract(error: ContractError, frames: list[tuple[FrameType, int]], details
     return _outcome("error", what, where, sentence, "", details)
 
 
+def _kernel(error: KernelError, details: str) -> Outcome:
+    """Return the outcome of a call whose result is not what its arguments define.
+
+    One finding whatever check made the call: the claim that does not hold is the one that
+    flash_attention_2 computes what the others do.
+    """
+    signature = Signature("attention_agreement", "fail", LEG, error.function)
+    return Outcome("fail", f"{LEG}: {error}", signature, details)
+
+
 def _outcome(kind: Kind, what: str, where: str, sentence: str, raw: str, details: str) -> Outcome:
     signature = Signature("no_crash", kind, what, where, without_numbers(raw))
     return Outcome(kind, sentence, signature, details)
+
+
+def _in_autograd(frames: list[tuple[FrameType, int]]) -> bool:
+    return any(frame.f_code.co_name == BACKWARD for frame, _ in frames)
 
 
 def _frames(tb: TracebackType | None) -> list[tuple[FrameType, int]]:

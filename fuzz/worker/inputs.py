@@ -12,6 +12,7 @@ import PIL.Image
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.exact import LOW
 from fuzz.worker.subject import Subject, special_ids
 from strategies.case import Image, Row, Text
 
@@ -44,7 +45,8 @@ class Batch:
         input_ids: (batch, width) int64.
         attention_mask: (batch, width) int64, or None when none is to be passed.
         token_types: (batch, width) int64.
-        pixel_values: all images' patches one after the other, or None.
+        pixel_values: all images' patches one after the other, or None; float32 as the processor
+            gives them, or in the target's low dtype, as callers cast them.
         image_grid_thw: (images, 3) int64, or None.
         starts: column of each prompt's first token.
         packed: whether the prompts stand one after the other in a single row.
@@ -162,6 +164,7 @@ def collate(
         types.append([0] * left + list(p.types) + [0] * right)
     padded = any(0 in m for m in mask)
     pixels = [x for p in prompts for x in p.pixels]
+    dtype = LOW.get(subject.target.dtype)
     grids = [g for p in prompts for g in p.grids]
 
     def tensor(data: Any) -> torch.Tensor:
@@ -172,7 +175,7 @@ def collate(
         input_ids=tensor(ids),
         attention_mask=tensor(mask) if padded or attention_mask else None,
         token_types=tensor(types),
-        pixel_values=torch.cat(pixels).to(subject.device) if pixels else None,
+        pixel_values=torch.cat(pixels).to(subject.device, dtype) if pixels else None,
         image_grid_thw=tensor(grids) if grids else None,
         starts=tuple(starts),
     )

@@ -28,6 +28,7 @@ def measure(rounds: int) -> dict[str, Any]:
     versions = serve.load(target_to_plain(Target()))
     from fuzz.worker import calls, flash
     from fuzz.worker.exact import lane
+    from fuzz.worker.flash.shadow import watching
     from fuzz.worker.guard.index import guarded
     from fuzz.worker.subject import make_subject, model_of
 
@@ -54,6 +55,12 @@ def measure(rounds: int) -> dict[str, Any]:
         if not flash.obstacle(target.dtype):
             run = forwards(FLASH)
             measured["contract guard"] = _pairs(_unguarded(run), run, rounds)
+
+            def under_shadow_oracle() -> None:
+                with watching():
+                    run()
+
+            measured["shadow oracle"] = _pairs(run, under_shadow_oracle, rounds)
     return {"versions": versions, "milliseconds": measured}
 
 

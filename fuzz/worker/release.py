@@ -68,6 +68,12 @@ def vision_config(config: Any) -> Any:
     return getattr(config, "vision_config", None)
 
 
+def in_dtype(config: Any, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """Return the argument that has ``_from_config`` build a model in a dtype, as loading does."""
+    # Renamed in 4.56; before, configurations know only the old name.
+    return {"dtype" if hasattr(config, "dtype") else "torch_dtype": dtype}
+
+
 def text_model(model: nn.Module) -> Any:
     """Return the decoder: the module that owns token embeddings, layers and the rotary module."""
     for module in model.modules():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import platform
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from fuzz.families import FAMILIES
-from fuzz.target import FLASH, target_from_plain
+from fuzz.target import FLASH, FLEX, target_from_plain
 from fuzz.verdict import Outcome, outcome_to_plain
 from fuzz.worker.errors import WorkerSetupError
 from strategies.case import from_plain
@@ -44,7 +45,7 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
         ) from None
     from packaging.version import Version
 
-    from fuzz.worker import flash, release
+    from fuzz.worker import flash, flex, release
 
     if Version(transformers.__version__) < Version(release.OLDEST):
         raise WorkerSetupError(
@@ -54,10 +55,7 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     family = FAMILIES[target["family"]]
     # Before anything of transformers that asks for flash-attn is imported.
     installed = flash.set_up(target["device"])
-    obstacle = flash.obstacle(target["dtype"])
-    if target["attn"] == FLASH and obstacle:
-        raise WorkerSetupError(f"{FLASH} cannot be used: {obstacle}")
-    _state["unchecked"] = [f"{FLASH} is not compared: {obstacle}"] if obstacle else []
+    obstacles = {FLASH: flash.obstacle(target["dtype"])}
     if not hasattr(transformers, family.architecture):
         raise WorkerSetupError(
             f"transformers {transformers.__version__} has no {family.architecture} (family "
@@ -66,7 +64,10 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     # The checks bring in the modeling module, the cache classes and generate().
     importlib.import_module("fuzz.worker.properties")
     importlib.import_module("fuzz.worker.plants")
-    getattr(transformers, family.architecture)
+    obstacles[FLEX] = flex.set_up(getattr(transformers, family.architecture), target["device"])
+    if reason := obstacles.get(target["attn"]):
+        raise WorkerSetupError(f"{target['attn']} cannot be used: {reason}")
+    _state["unchecked"] = [f"{n} is not compared: {why}" for n, why in obstacles.items() if why]
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -82,18 +83,23 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``geometry``; ``build_seconds`` of the model; ``unchecked``: what this environment lacks, a
-        line each; ``not_applicable``: properties that say nothing here, with the reason.
+        line each; ``not_applicable``: properties that say nothing here, with the reason;
+        ``fragile``: see :func:`fuzz.worker.device.fragile`.
 
     Raises:
         WorkerSetupError: the target cannot be built.
     """
+    import torch
+
     from fuzz.worker.applicability import not_applicable
-    from fuzz.worker.device import probe
+    from fuzz.worker.device import fragile, missing, probe
     from fuzz.worker.geometry import geometry_of
     from fuzz.worker.plants import planter
     from fuzz.worker.subject import make_subject, model_of
     from strategies.geometry import geometry_to_plain
 
+    if lacking := missing(torch.device(target["device"])):
+        raise WorkerSetupError(f"{target['device']} cannot be used: {lacking}")
     subject = make_subject(target_from_plain(target), planter(target["plants"]))
     began = time.perf_counter()
     model_of(subject)
@@ -108,11 +114,15 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
         "build_seconds": seconds,
         "unchecked": _state["unchecked"],
         "not_applicable": _state["not_applicable"],
+        "fragile": fragile(subject.device),
     }
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer one request: check one case against one property, or explain how it fails."""
+    """Answer one request: check one case against one property, or explain how it fails.
+
+    A check with ``guard`` has every index held against its table before a kernel sees it.
+    """
     if request["op"] == "explain":
         return {"said": _explained(request["property"], from_plain(request["case"]))}
     if request["op"] != "check":
@@ -121,26 +131,30 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     case = from_plain(request["case"])
     began = time.perf_counter()
-    outcome = judge(request["property"], case)
+    outcome = judge(request["property"], case, request.get("guard", False))
     if outcome.verdict == "oom":
         release_memory(_state["subject"].device)
     return {"outcome": outcome_to_plain(replace(outcome, seconds=time.perf_counter() - began))}
 
 
-def judge(property_id: str, case: Any) -> Outcome:
-    """Check one case against one property in this process."""
+def judge(property_id: str, case: Any, guard: bool = False) -> Outcome:
+    """Check one case against one property in this process, under the index guard if asked."""
     from fuzz.worker.exact import lane
     from fuzz.worker.failure import Failed, failed, raised
+    from fuzz.worker.guard.index import OutOfBounds, guarded
     from fuzz.worker.properties import CHECKS
 
     subject = _state["subject"]
     if reason := _state["not_applicable"].get(property_id):
         return Outcome("broken", f"{property_id} is not applicable: {reason}")
+    watch = guarded(*subject.models.values()) if guard else nullcontext()
     try:
-        with lane(subject.target.dtype):
+        with lane(subject.target.dtype), watch:
             CHECKS[property_id](subject, case)
     except Failed as failure:
         return failed(property_id, failure)
+    except OutOfBounds as error:
+        return _for_property(raised(error), property_id)
     except IndexError as error:
         return _for_property(_index_named(property_id, case, raised(error)), property_id)
     except Exception as error:
@@ -177,6 +191,8 @@ def _for_property(outcome: Outcome, property_id: str) -> Outcome:
     signature = outcome.signature
     if signature is None:
         return outcome
+    if outcome.verdict == "fail":
+        return outcome  # a kernel's, whatever was checked
     if property_id == "clean_rejection":
         # Its cases are invalid: that one raises is right, that it raises this is what fails.
         return replace(outcome, signature=replace(signature, property=property_id))

@@ -18,9 +18,29 @@ from fuzz.families.family import Family
 from fuzz.target import Target
 from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
-from fuzz.worker.exact import lane
+from fuzz.worker.exact import LOW, lane
 
 SLIM_LAYERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How a model is built.
+
+    Attributes:
+        attn: attention implementation.
+        gain: see :func:`redraw`.
+        dtype: lane that it is built in.
+        rounded: dtype that its weights are rounded to before they take that of the lane, "" for
+            none.
+        cast: dtype that the finished model is cast to with ``model.to``, "" for none.
+    """
+
+    attn: str
+    gain: float
+    dtype: str
+    rounded: str = ""
+    cast: str = ""
 
 
 @dataclass(slots=True)
@@ -34,7 +54,7 @@ class Subject:
         processor: the image processor, the family's real class; None for a text model.
         device: where the models live.
         plant: puts the target's plants into a freshly built model.
-        models: models built so far, by attention implementation and gain.
+        models: models built so far.
     """
 
     target: Target
@@ -43,7 +63,7 @@ class Subject:
     processor: Any
     device: torch.device
     plant: Callable[[nn.Module], None]
-    models: dict[tuple[str, float], Any] = field(default_factory=dict)
+    models: dict[Build, Any] = field(default_factory=dict)
 
 
 def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
@@ -60,19 +80,29 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     else:
         settings, processor_settings = dict(family.config), dict(family.processor)
     config = AutoConfig.for_model(family.name, **settings)
+    _without_dropout(config, release.text_config(config), getattr(config, "vision_config", None))
     device = torch.device(target.device)
     return Subject(target, family, config, _processor(config, processor_settings), device, plant)
 
 
-def model_of(subject: Subject, attn: str | None = None, gain: float = 1.0) -> Any:
-    """Return the model for an attention implementation (default: the target's) and a gain.
+def model_of(
+    subject: Subject,
+    attn: str | None = None,
+    gain: float = 1.0,
+    *,
+    dtype: str = "",
+    rounded: str = "",
+    cast: str = "",
+) -> Any:
+    """Return the model of a :class:`Build`; attention and dtype are by default the target's.
 
     Models are kept. Nothing an earlier call left on the object is kept: it is dropped here.
     """
-    key = (attn or subject.target.attn, gain)
-    if key not in subject.models:
-        subject.models[key] = _build(subject, *key)
-    model = subject.models[key]
+    target = subject.target
+    build = Build(attn or target.attn, gain, dtype or target.dtype, rounded, cast)
+    if build not in subject.models:
+        subject.models[build] = _build(subject, build)
+    model = subject.models[build]
     release.forget(model)
     return model
 
@@ -93,27 +123,48 @@ def special_ids(config: Any) -> list[int]:
     return sorted(i for i in found if 0 <= i < text.vocab_size)
 
 
-def _build(subject: Subject, attn: str, gain: float) -> Any:
+def _without_dropout(*configs: Any) -> None:
+    """Set every dropout to 0: what chance decides cannot be compared. Only training has any."""
+    for config in filter(None, configs):
+        for name, value in vars(config).items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(config, name, 0.0)
+
+
+def _build(subject: Subject, build: Build) -> Any:
     import copy
 
     import transformers
 
     cls = getattr(transformers, subject.family.architecture)
-    with lane(subject.target.dtype):
-        model = cls._from_config(copy.deepcopy(subject.config), attn_implementation=attn)
-        model = model.to(torch.get_default_dtype()).eval()
-        redraw(model, gain)
+    config = copy.deepcopy(subject.config)
+    with lane(build.dtype):
+        if low := LOW.get(build.dtype):
+            # As loading a checkpoint does it: weights in that dtype, rotary frequencies in float32.
+            arguments = release.in_dtype(config, low)
+            model = cls._from_config(config, attn_implementation=build.attn, **arguments).eval()
+        else:
+            model = cls._from_config(config, attn_implementation=build.attn)
+            model = model.to(torch.get_default_dtype()).eval()
+        redraw(model, build.gain, LOW.get(build.rounded))
+        if build.cast:
+            model = model.to(LOW[build.cast])
         model = model.to(subject.device)
     subject.plant(model)
     return model
 
 
-def redraw(model: nn.Module, gain: float) -> None:
+def redraw(model: nn.Module, gain: float, rounded: torch.dtype | None = None) -> None:
     """Set every parameter absolutely, each from a seed of its own name.
 
     transformers' initialization (standard deviation 0.02) makes a small model nearly blind to
     positions; matrices at unit fan-in gain are not. The name is taken without the prefixes
     that releases have moved around, so that a parameter keeps its value across releases.
+
+    Args:
+        model: the model; its parameters keep their dtype.
+        gain: factor on every matrix, relative to unit fan-in gain.
+        rounded: dtype that the values are rounded to first.
     """
     for name, parameter in model.named_parameters():
         generator = torch.Generator().manual_seed(zlib.crc32(_stable(name).encode()))
@@ -124,7 +175,7 @@ def redraw(model: nn.Module, gain: float) -> None:
                 drawn = drawn + (1.0 if name.endswith("weight") else 0.0)
         elif "embed_tokens" not in name:
             drawn = drawn * (gain / math.sqrt(parameter[0].numel()))
-        parameter.data.copy_(drawn)
+        parameter.data.copy_(drawn if rounded is None else drawn.to(rounded))
 
 
 def _stable(name: str) -> str:

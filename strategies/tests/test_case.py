@@ -46,6 +46,14 @@ def test_every_field_survives_the_round_trip():
         seed=3,
     )
     assert from_json(to_json(case)) == case
+    trained = Case(rows=((Text(3),),), mode="train")
+    assert from_json(to_json(trained)) == trained
+
+
+def test_a_case_saved_before_there_was_a_mode_is_not_trained_on():
+    """And files of such cases stay as they are: what is at its default is not written."""
+    assert from_json('{"rows":[[{"text":3}]]}') == Case(rows=((Text(3),),), mode="eval")
+    assert "mode" not in to_json(Case(rows=((Text(3),),), mode="eval"))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,7 @@ def test_every_field_survives_the_round_trip():
         (f'{{{ROW},"side":"up"}}', "side: expected one of left, right, got 'up'"),
         (f'{{{ROW},"side":["left"]}}', "side: expected one of"),
         (f'{{{ROW},"entry":"call"}}', "entry: expected one of"),
+        (f'{{{ROW},"mode":"fit"}}', "mode: expected one of eval, train, got 'fit'"),
         (f'{{{ROW},"cache":null}}', "cache: expected one of"),
         (f'{{{ROW},"attention_mask":0}}', "attention_mask: expected true or false"),
         (f'{{{ROW},"extra_padding":-1}}', "extra_padding: expected 0 or more"),

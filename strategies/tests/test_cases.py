@@ -116,13 +116,21 @@ def test_no_axis_is_set_where_it_changes_nothing(drawn, kind):
 
 @pytest.mark.parametrize("field", [f.name for f in fields(Case)])
 def test_every_axis_is_drawn_with_several_values_and_left_alone_often(drawn, field):
-    kind = "clean_rejection" if field == "extra_placeholders" else "any"
+    only = {"extra_placeholders": "clean_rejection", "mode": "attention_agreement"}
+    kind = only.get(field, "any")
     values = [getattr(case, field) for case in drawn[kind]]
     assert len(set(values)) > 1
     if field == "rows":
         return
     share_of_default = share(values, values.count(getattr(Case(), field)))
     assert 0.1 < share_of_default < 0.99
+
+
+def test_a_quarter_of_what_compares_implementations_is_trained_on_and_nothing_else(drawn):
+    values = single_draws(cases(QWEN2_VL, "attention_agreement"), 400)
+    assert 0.18 < share(values, sum(case.mode == "train" for case in values)) < 0.32
+    for kind in set(KINDS) - {"attention_agreement"}:
+        assert all(case.mode == "eval" for case in drawn[kind])
 
 
 @pytest.mark.parametrize("entry", get_args(Entry))

@@ -24,6 +24,8 @@ SEEN = (Image(28, 28), Text(1))
         Case(offset=7, gap=1),
         Case(rows=((Image(5, 5), Text(0)),), extra_placeholders=-1),
         Case(history=(Call(SEEN, "generate"), Call(ONE, "generate-embeds"))),
+        Case(rows=(TWO, ONE), mode="train", side="right", offset=7, gap=1, gap_at=1),
+        Case(rows=((Image(28, 28),),), mode="train", entry="forward-implicit"),
     ],
 )
 def test_what_has_a_meaning_is_well_formed(case):
@@ -50,6 +52,12 @@ def test_what_has_a_meaning_is_well_formed(case):
         (Case(extra_padding=1, attention_mask=False), "always has an attention mask"),
         (Case(cache_room=1), "without a static cache"),
         (Case(gap_at=1), "gap_at without gap"),
+        (Case(rows=(TWO,), mode="train", entry="generate", decode=1), "not trained through"),
+        (Case(rows=(TWO,), mode="train", decode=1), "training is one forward"),
+        (Case(rows=(TWO,), mode="train", chunks=(1,)), "training is one forward"),
+        (Case(rows=(TWO,), mode="train", cache="static"), "training is one forward"),
+        (Case(rows=(TWO,), mode="train", history=(Call(ONE),)), "training is one forward"),
+        (Case(rows=(ONE, ONE), mode="train"), "a token to predict"),
         (Case(extra_placeholders=1), "without an image"),
         (Case(extra_placeholders=1, history=(Call(SEEN),)), "without an image"),
     ],

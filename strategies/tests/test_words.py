@@ -54,6 +54,11 @@ LONG, WIDE = (Text(3),), (Image(150, 29), Text(3))
             "one text token, no image; generate from embeddings, 3 new tokens",
         ),
         (
+            Case(rows=(LONG,), entry="forward-implicit", mode="train"),
+            "3 text tokens, no image; positions left to the model; "
+            "trained on its own tokens as labels",
+        ),
+        (
             Case(rows=(LONG,), offset=100_000, gap=7, gap_at=2),
             "3 text tokens, no image; positions from 100000 on; positions jump by 7 at token 2",
         ),

@@ -88,11 +88,11 @@ def attend(
     """
     wide = accumulator(q.dtype)
     groups = q.shape[1] // k.shape[1]
-    scores, _ = _scores(q.to(wide), _per_head(k, groups, wide), rule, slopes)
+    scores, _ = scores_of(q.to(wide), per_head(k, groups, wide), rule, slopes)
     lse = torch.logsumexp(scores, -1)
     lse = lse.masked_fill(lse == -math.inf, math.inf)
     weights = torch.exp(scores - lse[..., None])
-    out = torch.einsum("hij,jhd->ihd", weights, _per_head(v, groups, wide))
+    out = torch.einsum("hij,jhd->ihd", weights, per_head(v, groups, wide))
     return out.to(q.dtype), lse
 
 
@@ -126,8 +126,8 @@ def attend_backward(
     wide = accumulator(q.dtype)
     groups = q.shape[1] // k.shape[1]
     queries, dout = q.to(wide), dout.to(wide)
-    keys, values = _per_head(k, groups, wide), _per_head(v, groups, wide)
-    scores, inner = _scores(queries, keys, rule, slopes)
+    keys, values = per_head(k, groups, wide), per_head(v, groups, wide)
+    scores, inner = scores_of(queries, keys, rule, slopes)
     weights = torch.exp(scores - lse.to(wide)[..., None])
     row_sums = torch.einsum("ihd,ihd->hi", dout, out.to(wide))
     dweights = torch.einsum("ihd,jhd->hij", dout, values)
@@ -140,10 +140,17 @@ def attend_backward(
     return dq.to(q.dtype), _per_group(dk, groups).to(k.dtype), _per_group(dv, groups).to(v.dtype)
 
 
-def _scores(
+def scores_of(
     q: torch.Tensor, k: torch.Tensor, rule: Scoring, slopes: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return scores, (heads, queries, keys), -inf where unseen, and the softcap's derivative."""
+    """Return scores, (heads, queries, keys), -inf where unseen, and the softcap's derivative.
+
+    Args:
+        q: (queries, heads, head size).
+        k: (keys, heads, head size).
+        rule: how scores are made.
+        slopes: see :func:`attend`.
+    """
     scores = torch.einsum("ihd,jhd->hij", q, k) * rule.scale
     inner = None
     if rule.softcap > 0:
@@ -163,7 +170,8 @@ def _scores(
     return scores.masked_fill(unseen, -math.inf), inner
 
 
-def _per_head(kv: torch.Tensor, groups: int, dtype: torch.dtype) -> torch.Tensor:
+def per_head(kv: torch.Tensor, groups: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return keys or values once for each head of the queries."""
     return kv.to(dtype).repeat_interleave(groups, dim=1)
 
 

@@ -1,5 +1,7 @@
 """Making flash-attn run in this process: the real extension guarded, or the reference.
 
+The calls of a real one are also held against float64 (:mod:`fuzz.worker.flash.shadow`).
+
 What is replaced: the compiled extension ``flash_attn_2_cuda`` and the Triton module for rotary
 embeddings, where there is no GPU for them; transformers' answer to whether flash-attn is available,
 and its test that a model is on a GPU. All else of flash-attn and transformers is their own code.
@@ -19,6 +21,7 @@ from typing import Any, Final, Literal
 
 from fuzz.worker.flash import extension, rotary
 from fuzz.worker.flash.contract import guard
+from fuzz.worker.flash.shadow import shadowed
 
 FUNCTIONS: Final = ("fwd", "varlen_fwd", "fwd_kvcache", "bwd", "varlen_bwd")
 # The custom operators that flash_attn/flash_attn_interface.py of 2.8.3.post2 declares for cuda.
@@ -94,7 +97,7 @@ def install(device: str = "cuda") -> Installed:
             if missing := _missing():
                 return Installed(version, "", missing)
             for name in FUNCTIONS:
-                setattr(real, name, guard(name, getattr(real, name)))
+                setattr(real, name, guard(name, shadowed(name, getattr(real, name), always=True)))
             return Installed(version, "real")
     before = {name: sys.modules.get(name) for name in (extension.NAME, rotary.NAME)}
     sys.modules[extension.NAME] = _guarded_reference()
@@ -114,7 +117,8 @@ def install(device: str = "cuda") -> Installed:
 def _guarded_reference() -> Any:
     module = extension.reference()
     for name in FUNCTIONS:
-        setattr(module, name, guard(name, getattr(module, name), wide=True))
+        function = shadowed(name, getattr(module, name), always=False)
+        setattr(module, name, guard(name, function, wide=True))
     return module
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fuzz.faults import PREFIX
-from fuzz.worker.plants import attention, positions, process, vision
+from fuzz.worker.plants import attention, kernel, positions, process, vision
 
 PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "rotary-table-short": positions.rotary_table_short,
@@ -19,8 +19,13 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "batch-crosstalk": attention.batch_crosstalk,
     "eager-scale": attention.eager_scale,
     "packing-ignored": attention.packing_ignored,
+    "half-mask-too-small": attention.half_mask_too_small,
+    "eager-gradient": attention.eager_gradient,
     "vision-leak": vision.vision_leak,
     "placeholders-unchecked": vision.placeholders_unchecked,
+    "flash-last-key-ignored": kernel.in_kernel(kernel.last_key_ignored),
+    "flash-causal-top-left": kernel.in_kernel(kernel.causal_top_left),
+    "rotary-table-short-device": positions.rotary_table_short_device,
     "abort": process.on_one_row("abort"),
     "hang": process.hang,
     "exit": process.leave,

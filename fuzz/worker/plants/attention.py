@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.plants.fed import fed
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -45,6 +47,10 @@ def packing_ignored(model: Any) -> None:
             ids = ids.clone()
             ids[0] = torch.arange(ids.shape[-1], device=ids.device)
             kwargs = {**kwargs, "position_ids": ids}
+        elif isinstance(ids, torch.Tensor) and ids.ndim == 2 and bool((ids.diff() != 1).any()):
+            # One row for both: only differences within a sequence turn anything.
+            numbers = torch.arange(ids.shape[-1], device=ids.device).expand_as(ids)
+            kwargs = {**kwargs, "position_ids": numbers}
         return args, kwargs
 
     release.text_model(model).register_forward_pre_hook(number_on, with_kwargs=True)
@@ -57,19 +63,20 @@ def causal_off_by_one(model: Any) -> None:
     """
 
     def widen(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        embeds = kwargs["inputs_embeds"]
+        given = fed(kwargs)
         mask = kwargs.get("attention_mask")
         cached = kwargs.get("past_key_values") is not None or kwargs.get("use_cache")
         if cached or (isinstance(mask, torch.Tensor) and mask.ndim != 2) or isinstance(mask, dict):
             return args, kwargs
-        batch, tokens, _ = embeds.shape
-        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=embeds.device).tril(1)
+        batch, tokens = given.shape[:2]
+        dtype = next(model.parameters()).dtype
+        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril(1)
         seen = seen[None, None].expand(batch, 1, -1, -1)
         if mask is not None:
-            itself = torch.eye(tokens, dtype=torch.bool, device=embeds.device)
+            itself = torch.eye(tokens, dtype=torch.bool, device=given.device)
             seen = (seen & mask[:, None, None, :].bool()) | itself
-        additive = torch.zeros(seen.shape, dtype=embeds.dtype, device=embeds.device)
-        additive.masked_fill_(~seen, torch.finfo(embeds.dtype).min)
+        additive = torch.zeros(seen.shape, dtype=dtype, device=given.device)
+        additive.masked_fill_(~seen, torch.finfo(dtype).min)
         return args, {**kwargs, "attention_mask": additive}
 
     release.text_model(model).register_forward_pre_hook(widen, with_kwargs=True)
@@ -85,3 +92,34 @@ def eager_scale(model: Any) -> None:
         attention.q_proj.weight.data.mul_(1.01)
         if attention.q_proj.bias is not None:
             attention.q_proj.bias.data.mul_(1.01)
+
+
+def half_mask_too_small(model: Any) -> None:
+    """Mask with the logarithm of the dtype's smallest number where the implementation is eager.
+
+    exp() makes that number of it, or nothing: -708 in float64, -87 in bfloat16, but -9.7 in
+    float16, where scores of a hot model are as far apart.
+    """
+    if model.config._attn_implementation != "eager":
+        return
+
+    def shrink(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        mask = kwargs.get("attention_mask")
+        if isinstance(mask, torch.Tensor) and mask.is_floating_point():
+            least = math.log(torch.finfo(mask.dtype).tiny)
+            kwargs = {**kwargs, "attention_mask": mask.clamp(min=least)}
+        return args, kwargs
+
+    for layer in release.text_model(model).layers:
+        layer.self_attn.register_forward_pre_hook(shrink, with_kwargs=True)
+
+
+def eager_gradient(model: Any) -> None:
+    """Scale the gradient of the query projections by 1.01 where the implementation is eager.
+
+    What such a model computes stays right; what it learns does not.
+    """
+    if model.config._attn_implementation != "eager":
+        return
+    for layer in release.text_model(model).layers:
+        layer.self_attn.q_proj.weight.register_hook(lambda gradient: gradient * 1.01)

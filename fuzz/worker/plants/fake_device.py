@@ -19,6 +19,8 @@ from fuzz.worker.faults import ASSERTION
 
 When: TypeAlias = Literal["at once", "one call later", "at synchronize"]
 
+LATE: Final[When] = "at synchronize"
+
 TEXT: Final = (
     "CUDA error: device-side assert triggered\n"
     "CUDA kernel errors might be asynchronously reported at some other API call, so the "
@@ -33,10 +35,11 @@ class FakeDevice(TorchDispatchMode):
     """Stands between torch and its kernels: each operation is a call of the device."""
 
     def __init__(self) -> None:
-        """Start as a device that works."""
+        """Start as a device that works, and whose kernels do not look at indices."""
         super().__init__()
         self._broken: When | None = None
         self._calls_left = 0
+        self.asserts = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -45,7 +48,14 @@ class FakeDevice(TorchDispatchMode):
             if self._calls_left == 0:
                 raise _ERROR(TEXT)
             self._calls_left -= 1
-        return func(*args, **(kwargs or {}))
+        try:
+            return func(*args, **(kwargs or {}))
+        except IndexError:
+            if not self.asserts:
+                raise
+        # What a device does in place of an exception; results are then anything.
+        self.break_now("at once" if os.environ.get("CUDA_LAUNCH_BLOCKING") == "1" else LATE)
+        return args[0].new_zeros(_shape(func, args))
 
     def break_now(self, when: When) -> None:
         """Run a kernel whose assertion fails.
@@ -76,6 +86,22 @@ def installed() -> FakeDevice:
         fake.__enter__()  # for as long as the process lives
         device.stand_in = fake
     return device.stand_in
+
+
+def asserting(_model: Any) -> None:
+    """Have an index out of range be an assertion on the device, as a plant."""
+    installed().asserts = True
+
+
+def _shape(func: Any, args: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return the shape that a lookup would have given."""
+    return tuple(func(*(_on_meta(a) for a in args)).shape)
+
+
+def _on_meta(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.to("meta")
+    return [_on_meta(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def raised_at_once() -> None:

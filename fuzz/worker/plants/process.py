@@ -25,7 +25,7 @@ def on_demand(model: Any) -> None:
 
     def look(_module: object, _args: object, _kwargs: object) -> None:
         if _armed:
-            DEEDS[_armed.pop()]()
+            ({**DEEDS, **REAL})[_armed.pop()]()
 
     release.text_model(model).register_forward_pre_hook(look, with_kwargs=True)
 
@@ -97,6 +97,26 @@ def _spoil(answer: object) -> None:
 
     serve.__dict__["outcome_to_plain"] = once
 
+
+def real_device_assert() -> None:
+    """Look up a row that a table on the GPU does not have."""
+    table = torch.zeros(4, device="cuda")
+    table[torch.tensor([9], device="cuda")]
+
+
+def real_device_memory() -> None:
+    """Ask the GPU for more than any has.
+
+    Raises:
+        torch.OutOfMemoryError: always.
+    """
+    torch.empty(2**50, dtype=torch.uint8, device="cuda")
+
+
+REAL: Final[dict[str, Callable[[], None]]] = {
+    "real-device-assert": real_device_assert,
+    "real-device-memory": real_device_memory,
+}
 
 DEEDS: Final[dict[str, Callable[[], None]]] = {
     **faults.DEEDS,

@@ -12,6 +12,7 @@ from fuzz.worker.properties import (
     causality,
     clean_rejection,
     image_independence,
+    low_precision,
     no_crash,
     packing_invariance,
     padding_invariance,
@@ -33,4 +34,5 @@ CHECKS: Final[dict[str, Callable[[Subject, Case], None]]] = {
     "state_independence": state_independence.check,
     "image_independence": image_independence.check,
     "packing_invariance": packing_invariance.check,
+    "low_precision": low_precision.check,
 }

@@ -1,11 +1,13 @@
-"""Every attention implementation gives the same logits."""
+"""Every attention implementation gives the same logits, and in training the same gradients."""
 
 from __future__ import annotations
 
-from fuzz.target import ATTENTION, FLASH
-from fuzz.worker import calls, flash
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from dataclasses import replace
+
+from fuzz.target import FLEX
+from fuzz.worker import calls, flex
+from fuzz.worker.budget import Truth, require_agreement, require_gradients_agree
+from fuzz.worker.implementations import others
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
@@ -13,17 +15,22 @@ from strategies.case import Case
 def check(subject: Subject, case: Case) -> None:
     """Run the case with the target's implementation and with each other one.
 
+    Of a case that is trained on, the loss and the gradients of all parameters are compared too.
+
+    A target that runs on flex_attention on a CPU runs such cases in eval mode: it has no backward
+    pass there.
+
     Raises:
-        Failed: logits differ.
+        Failed: logits, losses or gradients differ.
     """
-    batch = calls.batch_of(subject, case)
     mine = subject.target.attn
+    if mine == FLEX and not flex.trains(subject.target.device):
+        case = replace(case, mode="eval")
+    batch = calls.batch_of(subject, case)
     reference = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
-    for other in ATTENTION:
-        if other == mine or (other == FLASH and flash.obstacle(subject.target.dtype)):
-            continue
+    truth = Truth(subject, case, batch)
+    for other in others(subject, case, subject.target.dtype):
         result = calls.run(subject, model_of(subject, other, case.gain), case, batch)
-        for row, (a, b) in enumerate(calls.comparable(result, reference)):
-            require_close(
-                a, b, tolerance(subject.target.dtype), f"{other} = {mine}", f"logits of row {row}"
-            )
+        leg = f"{other} = {mine}"
+        require_agreement(result, reference, truth, leg)
+        require_gradients_agree(result, reference, truth, leg)

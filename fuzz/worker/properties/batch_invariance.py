@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fuzz.worker import calls
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.inputs import collate
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -30,5 +29,4 @@ def check(subject: Subject, case: Case) -> None:
         single = calls.run(subject, model, case, alone)
         leg = f"in a batch = alone, {case.entry}"
         picked = calls.Result((together.logits[row],), together.tokens[row : row + 1])
-        for a, b in calls.comparable(picked, single):
-            require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {row}")
+        require_agreement(picked, single, Truth(subject, case, alone), leg, first_row=row)

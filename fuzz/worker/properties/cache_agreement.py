@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fuzz.worker import calls
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
@@ -19,5 +18,4 @@ def check(subject: Subject, case: Case) -> None:
     cached = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
     whole = calls.run(subject, model_of(subject, gain=case.gain), case, batch, split=False)
     leg = f"{case.cache} cache = no cache, {case.entry}"
-    for row, (a, b) in enumerate(calls.comparable(cached, whole)):
-        require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {row}")
+    require_agreement(cached, whole, Truth(subject, case, batch, split=False), leg)

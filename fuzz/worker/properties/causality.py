@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
+
 from fuzz.worker import calls
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_rows_agree
 from fuzz.worker.inputs import make_prompt
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case, Text
@@ -21,11 +24,12 @@ def check(subject: Subject, case: Case) -> None:
         make_prompt(subject, row, case.seed * 101 + number, last=1)
         for number, row in enumerate(case.rows)
     ]
+    batches = [calls.batch_of(subject, case, rows) for rows in (prompts, changed)]
     results = []
-    for rows in (prompts, changed):
-        batch = calls.batch_of(subject, case, rows)
+    for batch in batches:
         model = model_of(subject, gain=case.gain)
         results.append(calls.run(subject, model, case, batch, split=False))
+    truth = Truth(subject, case, batches[0], split=False)
     for number, (row, prompt) in enumerate(zip(case.rows, prompts, strict=True)):
         last = row[-1]
         if isinstance(last, Text) and last.tokens > 0:
@@ -34,6 +38,17 @@ def check(subject: Subject, case: Case) -> None:
             continue
         else:
             keep, what = prompt.spans[-1][0], "a later image"
-        a, b = (r.logits[number][:keep] for r in results)
+        before, after = (r.logits[number][:keep] for r in results)
         leg = f"before {what} = unchanged, {case.entry}"
-        require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {number}")
+        require_rows_agree(
+            before,
+            after,
+            partial(_row, truth, number),
+            truth.dtype,
+            leg,
+            f"logits of row {number}",
+        )
+
+
+def _row(truth: Truth, number: int) -> torch.Tensor:
+    return truth.result().logits[number]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 
 from fuzz.worker import calls, release
+from fuzz.worker.budget import exact_attention, require_rows_agree
 from fuzz.worker.capture import image_features
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.exact import lane
 from fuzz.worker.inputs import Prompt, collate, images_alone
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -31,14 +34,24 @@ def check(subject: Subject, case: Case) -> None:
     for number, (image, packed) in enumerate(zip(images, parts, strict=True)):
         alone = _features(subject, case, (image,))
         names = f"features of image {number} of {len(images)}"
-        require_close(
-            packed, alone, tolerance(subject.target.dtype), "beside others = alone", names
-        )
+        truth = partial(_exact_features, subject, case, image)
+        dtype = subject.target.dtype
+        require_rows_agree(packed, alone, truth, dtype, "beside others = alone", names)
 
 
-def _features(subject: Subject, case: Case, prompts: tuple[Prompt, ...]) -> torch.Tensor:
+def _exact_features(subject: Subject, case: Case, image: Prompt) -> torch.Tensor:
+    dtype = subject.target.dtype
+    attn = exact_attention(subject)
+    with lane("exact"):
+        model = model_of(subject, attn, case.gain, dtype="exact", rounded=dtype)
+        return _features(subject, case, (image,), model)
+
+
+def _features(
+    subject: Subject, case: Case, prompts: tuple[Prompt, ...], model: Any = None
+) -> torch.Tensor:
     """Return the features of all images in the prompts, (merged patches, mergers * hidden)."""
-    model = model_of(subject, gain=case.gain)
+    model = model_of(subject, gain=case.gain) if model is None else model
     with image_features(model) as seen:
         calls.run(subject, model, case, collate(subject, prompts), split=False)
     return torch.cat(seen, dim=-1)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fuzz.worker import calls
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.inputs import collate, pack
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -25,10 +24,6 @@ def check(subject: Subject, case: Case) -> None:
         model = model_of(subject, gain=case.gain)
         alone = collate(subject, [prompt], attention_mask=False)
         reference = calls.run(subject, model, case, alone, split=False)
-        require_close(
-            packed.logits[number],
-            reference.logits[0],
-            tolerance(subject.target.dtype),
-            "packed = apart",
-            f"logits of sequence {number}",
-        )
+        one = calls.Result((packed.logits[number],))
+        truth = Truth(subject, case, alone, split=False)
+        require_agreement(one, reference, truth, "packed = apart", first_row=number)

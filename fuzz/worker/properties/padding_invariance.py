@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fuzz.worker import calls
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.inputs import collate
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -37,5 +36,4 @@ def check(subject: Subject, case: Case) -> None:
         model = model_of(subject, gain=case.gain)
         result = calls.run(subject, model, plain, padded)
         leg = f"{case.side} padding = none, {case.entry}"
-        for a, b in calls.comparable(result, reference):
-            require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {row}")
+        require_agreement(result, reference, Truth(subject, plain, bare), leg, first_row=row)

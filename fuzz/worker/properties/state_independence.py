@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fuzz.worker import calls
-from fuzz.worker.compare import require_close
-from fuzz.worker.exact import tolerance
+from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case, has_images
 
@@ -23,5 +22,4 @@ def check(subject: Subject, case: Case) -> None:
     # Images bring their own positions along; text relies on what it finds.
     content = "with images" if has_images(case) else "text only"
     leg = f"after earlier calls = on a fresh model, {case.entry}, {content}"
-    for row, (a, b) in enumerate(calls.comparable(after, fresh)):
-        require_close(a, b, tolerance(subject.target.dtype), leg, f"logits of row {row}")
+    require_agreement(after, fresh, Truth(subject, case, batch), leg)

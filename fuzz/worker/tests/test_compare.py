@@ -46,3 +46,29 @@ def test_the_distance_is_relative_to_the_largest_reference() -> None:
 
     assert distance(torch.tensor([11.0]), torch.tensor([9.0])) == pytest.approx(0.2)
     assert distance(torch.ones(0), torch.ones(0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"a": 1.0, "b": 2.5}, "gradient of b differs by 0.17 .*, that of 1 of 2 parameters"),
+        ({"a": 1.0, "b": float("nan")}, "gradient of b differs by nan"),
+        ({"a": 3.0, "b": float("nan")}, "gradient of b differs by nan .*, that of 2 of 2"),
+        ({"b": 2.0}, "gradient of a differs by 0.5"),
+        ({"a": 1.0, "b": 2.0, "c": 1.0}, "gradient of c differs by 1 .*, that of 1 of 3"),
+    ],
+)
+def test_the_parameter_whose_gradient_is_furthest_off_is_named(
+    value: dict[str, float], named: str
+) -> None:
+    """One without a gradient is at 0, and not a number is as far off as can be."""
+    import torch
+
+    from fuzz.worker.compare import require_close_gradients
+    from fuzz.worker.failure import Failed
+
+    reference = {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}
+    require_close_gradients(reference, reference, 1e-9, "leg")
+    found = {name: torch.tensor([x]) for name, x in value.items()}
+    with pytest.raises(Failed, match=named):
+        require_close_gradients(found, reference, 1e-9, "leg")

@@ -85,3 +85,9 @@ def test_an_exception_is_traced_to_the_module_it_came_out_of(
 
 def test_of_a_case_that_passes_nothing_is_said(subject_of: SubjectOf) -> None:
     assert said(subject_of, "cache_agreement", Case(rows=((Text(3),),), chunks=(1,))) == {}
+
+
+def test_of_a_wrong_gradient_no_place_is_said(subject_of: SubjectOf) -> None:
+    """What the modules give is right; the parameter is in the failure's own message."""
+    plant = "eager-gradient"
+    assert said(subject_of, PLANTS[plant].killer, WITNESSES[plant], plant) == {}

@@ -11,17 +11,17 @@ from fuzz.families import FAMILIES
 from fuzz.plants import PLANTS
 from fuzz.verdict import Outcome
 from fuzz.worker.tests.test_plants import IN_PROCESS, WITNESSES
-from strategies.case import GAINS, Call, Case, Image, Text, has_images
+from strategies.case import Call, Case, Image, Text, has_images
 
 TEXT = [
     Case(rows=((Text(9),), (Text(4),)), extra_padding=1, decode=1),
-    Case(rows=((Text(7),),), chunks=(2, 3), cache="static", cache_room=1, offset=40_000),
+    Case(rows=((Text(7),),), chunks=(2, 3), cache="static", cache_room=1, offset=40_000, seed=1),
     Case(rows=((Text(3),), (Text(5),)), entry="generate", decode=3, history=(Call((Text(4),)),)),
 ]
 IMAGES = [
     # 112 by 70 pixels: two attention windows and a part of a third, where a family has windows.
     Case(rows=((Text(2), Image(112, 70), Text(3)), (Image(56, 90), Image(60, 60))), decode=1),
-    Case(rows=((Image(112, 112), Text(3)),), chunks=(9, 4), gap=5, gap_at=18, gain=GAINS[-1]),
+    Case(rows=((Image(112, 112), Text(3)),), chunks=(9, 4), offset=70),
     Case(
         rows=((Image(112, 56), Text(4)),),
         entry="forward-implicit",
@@ -32,6 +32,12 @@ IMAGES = [
 ]
 ONLY_FORWARD = ("causality", "packing_invariance")
 ONLY_IMAGES = ("clean_rejection", "image_independence")
+
+# What the defect changes is not within reach of the code.
+EQUIVALENT = {
+    # Queries and keys are normed: no score comes near the -9.7 that hides a key.
+    ("half-mask-too-small", "qwen3_vl"),
+}
 
 
 def with_images(family: str) -> bool:
@@ -61,7 +67,9 @@ def test_defects_are_killed(judge: Callable[..., Outcome], family: str) -> None:
         plant, case = PLANTS[name], WITNESSES[name]
         if has_images(case) and not with_images(family):
             continue
+        if (name, family) in EQUIVALENT:
+            continue
         outcome = judge(plant.killer, case, name, family=family, attn=plant.attn)
-        assert outcome.failed, name
+        assert outcome.failed, f"{name}: {outcome.message}"
         assert outcome.signature is not None
         assert outcome.signature.property == plant.killer

@@ -49,7 +49,7 @@ def test_an_implementation_that_is_not_compared_is_named_with_its_reason(
 ) -> None:
     in_place(name)
     _, ready = started()
-    assert ready["unchecked"] == [f"flash_attention_2 is not compared: {SAID[name]}"]
+    assert f"flash_attention_2 is not compared: {SAID[name]}" in ready["unchecked"]
     assert judge("attention_agreement", Case(), PLANT).verdict == "pass"
 
 
@@ -69,7 +69,7 @@ def test_where_it_is_used_its_version_is_told(in_place: Callable[[str], None]) -
     in_place("reference")
     versions, ready = started()
     assert versions["flash-attn"] == "2.8.3 (reference)"
-    assert ready["unchecked"] == []
+    assert not any("flash_attention_2" in line for line in ready["unchecked"])
 
 
 def test_where_it_is_missing_no_version_is_told(in_place: Callable[[str], None]) -> None:

@@ -112,6 +112,16 @@ AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
         Case(history=(Call(TEXTS[1], "generate"),)),
     ),
     "gain": (lambda c: c.gain == 3.0, "any", Case(gain=3.0)),
+    "mode": (
+        lambda c: c.mode == "train",
+        "attention_agreement",
+        Case(rows=(TEXTS[2],), mode="train"),
+    ),
+    "trained": (
+        lambda c: c.mode == "train" and max(_texts(c), default=0) >= 3,
+        "attention_agreement",
+        Case(rows=(TEXTS[3],), mode="train"),
+    ),
     "seed": (lambda c: c.seed >= 2, "any", Case(seed=2)),
     "cache kind": (
         lambda c: bool(c.chunks or c.decode) and _in_pieces(c),
@@ -137,7 +147,7 @@ AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
 RARE = {"far offset": {"offset": 100_000}}
 # What these need is a number of columns, and one image, some padding or some text are all ways to
 # get them. No change of one choice leads from the one to the other: simplification has to.
-TRADES = {"side", "chunks", "two chunks", "decode", "gap", "gap_at"}
+TRADES = {"side", "mode", "chunks", "two chunks", "decode", "gap", "gap_at"}
 
 
 @pytest.mark.parametrize(

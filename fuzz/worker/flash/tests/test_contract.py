@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from fuzz.worker.flash.tests.contract_cases import (
     valid,
     zeros,
 )
+from fuzz.worker.flash.tests.page import page
 
 
 def broken(function: str, change: Change | None = None, wide: bool = True) -> Any:
@@ -70,9 +74,38 @@ def test_every_precondition_has_a_call_that_breaks_it() -> None:
 def test_a_precondition_says_what_and_where(code: str) -> None:
     rule = PRECONDITIONS[code]
     assert rule.code == code
-    assert rule.source
+    for place in rule.source.split("; "):
+        assert re.fullmatch(r"(csrc/flash_attn/|flash_attn/)[\w/]+\.(cpp|h|py):[1-9]\d*", place)
     assert not rule.sentence.endswith(".")
     assert rule.kernel.startswith("the kernel ")
+
+
+def test_the_page_of_preconditions_is_what_is_checked_and_said() -> None:
+    """``python -m fuzz.worker.flash.tests.page`` prints it anew."""
+    kept = Path(__file__).resolve().parents[1] / "PRECONDITIONS.md"
+    assert kept.read_text(encoding="utf-8") == page()
+    assert all(f"[{code}] |" in page() for code in PRECONDITIONS)
+
+
+def test_lines_of_the_python_that_preconditions_cite_speak_of_them() -> None:
+    """The kernels' own sources are not installed; this file of flash-attn is."""
+    file = Path(sys.prefix) / "flash-attn" / "flash_attn" / "ops" / "triton" / "rotary.py"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    words = {
+        "rotary-size": "headdim",
+        "rotary-rows": "seqlen_ro >= seqlen",
+        "rotary-shape": "sin.shape == cos.shape",
+        "rotary-offset-negative": "mask_cs =",
+        "rotary-offset-past": "mask_cs =",
+    }
+    cited = {
+        code: int(place.rpartition(":")[2])
+        for code, rule in PRECONDITIONS.items()
+        for place in rule.source.split("; ")
+        if place.startswith("flash_attn/ops/triton/rotary.py:")
+    }
+    assert set(cited) == set(words)
+    assert [code for code, line in cited.items() if words[code] not in lines[line - 1]] == []
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

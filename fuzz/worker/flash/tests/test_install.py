@@ -95,7 +95,7 @@ def test_flash_attns_own_operators_and_layers_run_and_differentiate() -> None:
     assert report["breach"].startswith("varlen_fwd: cu_seqlens end at the last row [cu-short]")
 
 
-def test_a_real_extension_stays_and_is_guarded(tmp_path: Path) -> None:
+def test_a_real_extension_stays_is_guarded_and_is_held_against_float64(tmp_path: Path) -> None:
     (tmp_path / "flash_attn_2_cuda.py").write_text(REAL)
     (tmp_path / "flash_attn").symlink_to(FLASH_ATTN / "flash_attn")
     report = run("-c", BESIDE_REAL, folders=(tmp_path, FLASH_ATTN))
@@ -104,6 +104,9 @@ def test_a_real_extension_stays_and_is_guarded(tmp_path: Path) -> None:
     assert report["file"] == str(tmp_path / "flash_attn_2_cuda.py")
     assert report["good"] == "called"
     assert "[dtype]" in report["bad"]
+    assert report["wrong"].startswith(
+        "fwd, sequence 0 (queries 2, keys 2), query 0, head 0: out is"
+    )
     assert not report["available"]
 
 
@@ -197,8 +200,11 @@ print(json.dumps({"gradients": max(gaps), "rotary": rotary, "kvcache": kvcache, 
 """
 
 REAL = """
-def fwd(*args):
-    return "called"
+import math, torch
+
+def fwd(q, *args):
+    # Right for a mean over two keys of zero, and wrong for any other.
+    return torch.zeros_like(q), torch.full((1, 2, 2), math.log(2)), "called", None
 
 varlen_fwd = fwd_kvcache = bwd = varlen_bwd = fwd
 """
@@ -216,7 +222,11 @@ try:
     flash_attn_2_cuda.fwd(double, double, double, *rest)
 except RuntimeError as error:
     bad = str(error)
-good = flash_attn_2_cuda.fwd(half, half, half, *rest)
+good = flash_attn_2_cuda.fwd(half, half, half, *rest)[2]
+try:
+    flash_attn_2_cuda.fwd(half, half, half + 1, *rest)
+except RuntimeError as error:
+    wrong = str(error)
 print(json.dumps({"installed": asdict(installed), "file": flash_attn_2_cuda.__file__,
-    "good": good, "bad": bad, "available": is_flash_attn_2_available()}))
+    "good": good, "bad": bad, "wrong": wrong, "available": is_flash_attn_2_available()}))
 """

@@ -1,0 +1,203 @@
+"""``ropefuzz selfcheck``: every planted defect and every fault, on the user's own machine."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from fuzz import campaign
+from fuzz.bench import faults as matrix
+from fuzz.campaign import Look, Plan, Tally
+from fuzz.faults import FAULTS, PREFIX, REAL, Fault
+from fuzz.isolation.deadline import Deadline
+from fuzz.isolation.supervisor import Supervisor
+from fuzz.plants import PLANTS, Plant
+from fuzz.session import PROPERTY_KINDS
+from fuzz.target import FLASH, Target
+from fuzz.verdict import Outcome
+from strategies.case import Case
+from strategies.cases import cases as draw_cases
+from strategies.geometry import geometry_from_plain
+
+Result: TypeAlias = Literal["caught", "MISSED", "expected"]
+
+CASES: Final = 100
+"""Cases that a defect may take to be found."""
+MEMORY_LIMIT_MIB: Final = {"cpu": matrix.MEMORY_LIMIT_MIB, "cuda": 8 * matrix.MEMORY_LIMIT_MIB}
+"""Memory that a case may take: a device's first use of each kernel takes the host's, too."""
+DEADLINE: Final = (2.0, 8.0)
+"""Seconds: some faults wait without end, and are asked for one after the other."""
+NO_GPU: Final = "not run: no GPU"
+NAMED: Final[dict[str, Plant | Fault]] = {
+    **PLANTS,
+    **{f"{PREFIX}{name}": fault for name, fault in {**FAULTS, **REAL}.items()},
+}
+"""What is brought about, in this order; faults have their names as plants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What decides which defects can be seen.
+
+    Attributes:
+        target: what is checked.
+        no_flash: why flash_attention_2 cannot be used, "" where it can.
+        not_applicable: properties that say nothing of the target, with the reason.
+    """
+
+    target: Target
+    no_flash: str
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What is not seen on some lanes, and why.
+
+    Attributes:
+        name: of :data:`NAMED`.
+        blind: whether it is not seen on a lane.
+        reason: one sentence.
+    """
+
+    name: str
+    blind: Callable[[Lane], bool]
+    reason: str
+
+
+GAPS: Final[tuple[Gap, ...]] = (
+    *(Gap(f"{PREFIX}{name}", lambda lane: lane.target.device == "cpu", NO_GPU) for name in REAL),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What became of one defect or fault.
+
+    Attributes:
+        name: its name.
+        result: whether it was seen; ``expected`` where it could not be.
+        said: by what, or why not.
+        seconds: how long it took.
+    """
+
+    name: str
+    result: Result
+    said: str
+    seconds: float = 0.0
+
+
+def expected_to_be_missed(name: str, lane: Lane) -> str:
+    """Return why a plant or fault cannot be seen on a lane, "" where it must be."""
+    plant = NAMED[name]
+    if isinstance(plant, Plant) and plant.attn == FLASH and lane.no_flash:
+        return lane.no_flash
+    if isinstance(plant, Plant) and plant.killer in lane.not_applicable:
+        return f"{plant.killer} is not applicable: {lane.not_applicable[plant.killer]}"
+    return next((gap.reason for gap in GAPS if gap.name == name and gap.blind(lane)), "")
+
+
+def main(
+    target: Target,
+    supervise: Callable[..., Supervisor],
+    names: Iterable[str] = tuple(NAMED),
+    limit_mib: int | None = None,
+) -> int:
+    """Check and print; returns 0 if all is as expected, 1 if something was missed, 3 if stopped.
+
+    Args:
+        target: what to plant into.
+        supervise: makes a supervisor of a target, given more of its settings by name.
+        names: of :data:`NAMED`.
+        limit_mib: memory that a case may take, None for what the device needs.
+
+    Raises:
+        SetupProblem: the target cannot be started.
+    """
+    names = tuple(names)
+    limit = limit_mib or MEMORY_LIMIT_MIB[target.device.partition(":")[0]]
+    counts: Counter[Result] = Counter()
+    began = time.monotonic()
+    print(f"selfcheck of {target.family} ({target.attn}, {target.dtype}, {target.device})")
+    try:
+        with supervise(
+            target,
+            worker_module=matrix.WORKER,
+            memory_limit_mib=limit,
+            deadline=Deadline(*DEADLINE),
+        ) as supervisor:
+            info = supervisor.start().info
+            print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
+            no_flash = next(iter(info.get("unchecked", ())), "")
+            lane = Lane(target, no_flash, info.get("not_applicable", {}))
+            for name in names:
+                print(f"  {name:<33} ", end="", flush=True)
+                line = _one(name, supervisor, info, lane)
+                counts[line.result] += 1
+                spent = f", {line.seconds:.1f} s" if line.seconds else ""
+                print(f"{line.result:<9} {line.said}{spent}", flush=True)
+    except KeyboardInterrupt:
+        print(f"\nstopped by Ctrl-C; {_summary(counts)}")
+        return 3
+    print(f"{_summary(counts)}; {time.monotonic() - began:.0f} s")
+    return 1 if counts["MISSED"] else 0
+
+
+def _summary(counts: Counter[Result]) -> str:
+    return (
+        f"{counts.total()} defects and faults: {counts['caught']} caught, "
+        f"{counts['MISSED']} missed, {counts['expected']} expected to be missed here"
+    )
+
+
+def _one(name: str, supervisor: Supervisor, info: dict[str, Any], lane: Lane) -> Line:
+    if reason := expected_to_be_missed(name, lane):
+        return Line(name, "expected", reason)
+    began = time.monotonic()
+    what = NAMED[name]
+    if isinstance(what, Plant):
+        result, said = _plant(what, supervisor, info)
+    else:
+        result, said = _fault(what, supervisor)
+    return Line(name, result, said, time.monotonic() - began)
+
+
+def _plant(plant: Plant, supervisor: Supervisor, info: dict[str, Any]) -> tuple[Result, str]:
+    """Search as a run does, until the property that must see the defect fails."""
+    asked = f"{plant.killer}@{plant.name}"
+    found: list[tuple[Case, Outcome]] = []
+    tally = Tally()
+    campaign.search(
+        draw_cases(geometry_from_plain(info["geometry"]), PROPERTY_KINDS[plant.killer]),
+        Plan(CASES, None, campaign.seed_of(0, plant.name), lambda: bool(found)),
+        Look(lambda case: supervisor.check(asked, case), tally),
+        lambda case, outcome: found.append((case, outcome)),
+        lambda _, signature: signature.property == plant.killer and not found,
+        lambda _: None,
+    )
+    if tally.interrupted:
+        raise KeyboardInterrupt
+    if tally.fatal is not None:
+        raise tally.fatal
+    if not found:
+        return "MISSED", f"{plant.killer} saw nothing in {tally.generated} cases"
+    case, outcome = found[0]
+    again = supervisor.check_fresh(asked, case)
+    if again.signature != outcome.signature:
+        return "MISSED", f"{_by(outcome)}, but {again.verdict} in a fresh process"
+    return "caught", f"{_by(outcome)}, case {tally.generated}"
+
+
+def _fault(fault: Fault, supervisor: Supervisor) -> tuple[Result, str]:
+    row = matrix.row(supervisor, fault)
+    if row.problem:
+        return "MISSED", row.problem
+    return "caught", f"{fault.verdict} {fault.what}".rstrip()
+
+
+def _by(outcome: Outcome) -> str:
+    signature = outcome.signature
+    return f"{signature.property} ({outcome.verdict}: {signature.what})" if signature else ""
