@@ -27,7 +27,7 @@ class Entry:
 
     Attributes:
         id: short name.
-        family: model family it was seen in.
+        families: model families it was seen in.
         signatures: every form it shows in (a wrong shape dies where it is first used, which
             depends on the attention implementation).
         reason: what is wrong, in one sentence.
@@ -44,7 +44,7 @@ class Entry:
     """
 
     id: str
-    family: str
+    families: tuple[str, ...]
     signatures: tuple[Signature, ...]
     reason: str
     evidence: str
@@ -98,7 +98,7 @@ def known(
         sliding_window: tokens that the target's sliding attention sees, 0 if there is none.
     """
     for entry in entries:
-        if entry.family != target.family or signature not in entry.signatures:
+        if target.family not in entry.families or signature not in entry.signatures:
             continue
         if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
             continue
@@ -113,9 +113,12 @@ def known(
 
 def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
     try:
+        family = item["family"]
         entry = Entry(
             **{
-                **item,
+                **{name: value for name, value in item.items() if name != "family"},
+                # One name, or a list of names.
+                "families": (family,) if isinstance(family, str) else tuple(family),
                 "signatures": tuple(Signature(**s) for s in item["signatures"]),
             }
         )

@@ -241,7 +241,10 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         decode, chunks = 0, ()
     offset, gap, gap_at = draw(_shifts(geometry, columns))
     if entry != "forward":
-        offset, gap, gap_at = 0, 0, 0
+        offset = 0
+    if entry != "forward" or not geometry.images:
+        # Where positions have one axis, a jump means that another sequence begins there.
+        gap, gap_at = 0, 0
     history: list[Call] = []
     if draw(_RARELY) or demands.history:
         history = draw(_lists_of_calls(geometry, demands.history))

@@ -50,6 +50,23 @@ class Geometry:
         return self.patch * self.merge
 
 
+def without_images(max_positions: int, sliding_window: int = 0, frame_tokens: int = 0) -> Geometry:
+    """Return the geometry of a target that takes text alone; the sizes of images are all 1."""
+    return Geometry(
+        images=False,
+        patch=1,
+        merge=1,
+        temporal_patch=1,
+        window=0,
+        min_pixels=1,
+        max_pixels=1,
+        max_aspect=1,
+        max_positions=max_positions,
+        sliding_window=sliding_window,
+        frame_tokens=frame_tokens,
+    )
+
+
 def geometry_to_plain(geometry: Geometry) -> dict[str, Any]:
     """Return the geometry as JSON-ready data."""
     return asdict(geometry)

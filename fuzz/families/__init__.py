@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from fuzz.families import qwen2_vl
+from fuzz.families import llama, qwen2, qwen2_5_vl, qwen2_vl, qwen3_vl
 from fuzz.families.family import Family
 
-FAMILIES: Final[dict[str, Family]] = {f.name: f for f in (qwen2_vl.FAMILY,)}
+FAMILIES: Final[dict[str, Family]] = {
+    f.name: f
+    for f in (qwen2_vl.FAMILY, qwen2_5_vl.FAMILY, qwen3_vl.FAMILY, llama.FAMILY, qwen2.FAMILY)
+}

@@ -19,7 +19,8 @@ class Family:
         config: a small configuration in the form that checkpoints of the family have on disk
             (every release reads that form), with all structure kept: patch and merge sizes,
             proportions of ``mrope_section``, grouped query heads, head size 32.
-        processor: keyword arguments of the image processor, beside its own defaults.
+        processor: keyword arguments of the image processor, beside its own defaults; none for a
+            text model.
         frame_tokens: tokens around an image's cells (its start and end marker).
         special: one sentence on what is special about it.
     """

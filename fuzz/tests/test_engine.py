@@ -261,7 +261,7 @@ def test_a_finding_of_an_earlier_property_is_not_found_again(bench: Bench):
 def entry(**changes: Any) -> ledger.Entry:
     given: dict[str, Any] = {
         "id": "known-images",
-        "family": "qwen2_vl",
+        "families": ("qwen2_vl",),
         "signatures": (Signature("no_crash", "error", "images"),),
         "reason": "r",
         "evidence": "e",

@@ -21,7 +21,7 @@ from strategies.case import Case
 OTHER = replace(SIGNATURE, what="KeyError")
 ENTRY = Entry(
     id="short-table",
-    family="qwen2_vl",
+    families=("qwen2_vl",),
     signatures=(OTHER, SIGNATURE),
     reason="r",
     evidence="e",
@@ -81,6 +81,8 @@ def test_a_signature_that_differs_in_any_field_does_not_match(field: str):
 
 def test_another_family_does_not_match():
     assert known((ENTRY,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is None
+    both = replace(ENTRY, families=("qwen2_vl", "qwen3_vl"))
+    assert known((both,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is both
 
 
 @pytest.mark.parametrize(
@@ -165,5 +167,5 @@ def test_the_shipped_ledger_can_be_used():
     entries = shipped()
     assert entries
     assert len({e.id for e in entries}) == len(entries)
-    assert {e.family for e in entries} <= set(FAMILIES)
+    assert {family for e in entries for family in e.families} <= set(FAMILIES)
     assert {s.property for e in entries for s in e.signatures} <= set(CLAIMS)

@@ -16,18 +16,20 @@ def not_applicable(subject: Subject) -> dict[str, str]:
     reasons = {}
     if not takes_packed_positions(subject):
         reasons["packing_invariance"] = (
-            "this release's model does not say how sequences are packed: it takes no position_ids "
-            "of four rows"
+            "this release's model cannot be told by position_ids where a sequence begins"
         )
     return reasons
 
 
 def takes_packed_positions(subject: Subject) -> bool:
-    """Tell whether of four rows of position ids the first is kept from the rotary module.
+    """Tell whether the model takes what says how sequences are packed.
 
-    The other three are time, height and width; the first numbers the tokens of each sequence. A
-    model that knows nothing of it turns by it, or dies of it.
+    Of four rows of position ids the first, which numbers the tokens of each sequence, is kept from
+    the rotary module; the other three are time, height and width. A model that knows nothing of it
+    turns by it, or dies of it. Text models are told by the one row that they have.
     """
+    if release.vision_config(subject.config) is None:
+        return release.sees_packed_positions()
     decoder = release.text_model(model_of(subject))
     rows: list[int] = []
 

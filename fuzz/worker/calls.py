@@ -72,7 +72,7 @@ def batch_of(subject: Subject, case: Case, prompts: Sequence[Prompt] | None = No
     return collate(subject, rows, case.side, width, case.attention_mask)
 
 
-def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
+def feed_of(case: Case, batch: Batch, split: bool = True, whole_images: bool = False) -> Feed:
     """Return how the case feeds a batch through a ``forward`` entry.
 
     Positions left to the model can only be continued after the last image, so with
@@ -82,9 +82,10 @@ def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
         case: the case.
         batch: the batch it became.
         split: False for one forward without a cache.
+        whole_images: whether the first piece has to hold all images.
     """
     explicit = case.entry == "forward"
-    pieces = _pieces(case, batch) if split else ((0, batch.width),)
+    pieces = _pieces(case, batch, whole_images) if split else ((0, batch.width),)
     whole = len(pieces) == 1
     return Feed(
         explicit=explicit,
@@ -97,10 +98,10 @@ def feed_of(case: Case, batch: Batch, split: bool = True) -> Feed:
     )
 
 
-def _pieces(case: Case, batch: Batch) -> tuple[tuple[int, int], ...]:
+def _pieces(case: Case, batch: Batch, whole_images: bool) -> tuple[tuple[int, int], ...]:
     width = batch.width
     decode = min(case.decode, width - 1)
-    first = 0
+    first = batch.images_end if whole_images else 0
     if case.entry == "forward-implicit":
         # The model derives the later positions from what it saw first: all images, and at least
         # one token of every row.
@@ -120,8 +121,8 @@ def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
     """Return the positions a caller passes: the model's own, moved as the feed says.
 
     Shape (3, batch, width), int64; of a packed batch (4, 1, width): first comes the number of each
-    token in its sequence, which is how transformers is told where a sequence begins. Calling the
-    model's helper leaves no state behind.
+    token in its sequence, which is how transformers is told where a sequence begins. A text model
+    gets (1, batch, width). Calling the model's helper leaves no state behind.
     """
     if batch.packed:
         return _packed_positions(model, batch)
@@ -146,7 +147,7 @@ def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
         ids, types = batch.input_ids[:, tokens], batch.token_types[:, tokens]
         turning = release.rope_index(model, ids, types, own, None)
         number = torch.arange(len(prompt.ids), device=ids.device).expand(1, 1, -1)
-        parts.append(torch.cat([number, turning]))
+        parts.append(torch.cat([number, turning]) if len(turning) > 1 else turning)
         release.forget(model)
     return torch.cat(parts, dim=-1)
 
@@ -185,7 +186,8 @@ def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = 
         if batch.attention_mask is not None:
             arguments["attention_mask"] = batch.attention_mask[:, :end]
         if positions is not None:
-            arguments["position_ids"] = positions[..., start:end]
+            now = positions[..., start:end]
+            arguments["position_ids"] = now if len(now) > 1 else now[0]
         if cache is not None:
             arguments["past_key_values"] = cache
             # Up to 5.3 whoever feeds a cache by hand says where; later it follows by itself.
@@ -322,7 +324,8 @@ def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool =
     if case.mode == "train":
         return train(model, batch, feed_of(case, batch, split=False))
     if case.entry in ("forward", "forward-implicit"):
-        return forward(model, batch, feed_of(case, batch, split))
+        whole = not release.takes_merged_embeddings(model)
+        return forward(model, batch, feed_of(case, batch, split, whole))
     return generate(
         subject,
         model,

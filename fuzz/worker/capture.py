@@ -64,14 +64,16 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
 
 @contextmanager
 def image_features(model: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Record what the vision tower makes of each call's images, (merged patches, hidden) each."""
+    """Record what leaves the vision tower, (merged patches, hidden) for each of its mergers."""
     seen: list[torch.Tensor] = []
     tower = release.vision_tower(model)
-    hook = tower.merger.register_forward_hook(lambda _m, _a, out: seen.append(out))
-    try:
+    # Qwen3-VL hands over features of several depths.
+    mergers = (tower.merger, *getattr(tower, "deepstack_merger_list", ()))
+    with ExitStack() as stack:
+        for merger in mergers:
+            hook = merger.register_forward_hook(lambda _m, _a, out: seen.append(out))
+            stack.callback(hook.remove)
         yield seen
-    finally:
-        hook.remove()
 
 
 def text_rotation(

@@ -6,17 +6,24 @@ from fuzz.worker import release
 from fuzz.worker.inputs import draw_pixels
 from fuzz.worker.subject import Subject
 from strategies.case import Image
-from strategies.geometry import Geometry
+from strategies.geometry import Geometry, without_images
 
 
 def geometry_of(subject: Subject) -> Geometry:
     """Return the geometry of a subject, all lengths in the units of :class:`Geometry`."""
     text = release.text_config(subject.config)
-    vision = subject.config.vision_config
+    sliding = text.sliding_window if getattr(text, "use_sliding_window", False) else None
+    sizes = {
+        "max_positions": int(text.max_position_embeddings),
+        "sliding_window": int(sliding or 0),
+        "frame_tokens": subject.family.frame_tokens,
+    }
+    vision = release.vision_config(subject.config)
+    if vision is None:
+        return without_images(**sizes)
     processor = subject.processor
     min_side = _smallest_side(subject, vision.patch_size * vision.spatial_merge_size)
     size = getattr(processor, "size", None) or {}
-    sliding = text.sliding_window if getattr(text, "use_sliding_window", False) else None
     return Geometry(
         images=True,
         patch=int(vision.patch_size),
@@ -26,10 +33,8 @@ def geometry_of(subject: Subject) -> Geometry:
         min_pixels=int(getattr(processor, "min_pixels", None) or size["shortest_edge"]),
         max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]),
         max_aspect=_largest_aspect(subject, max(2, min_side)),
-        max_positions=int(text.max_position_embeddings),
-        sliding_window=int(sliding or 0),
-        frame_tokens=subject.family.frame_tokens,
         min_side=min_side,
+        **sizes,
     )
 
 

@@ -123,7 +123,7 @@ def make_prompt(
             images=[draw_pixels(segment, own + 7_919 * change)], return_tensors="pt"
         )
         t, h, w = (int(x) for x in out["image_grid_thw"][0])
-        count = t * h * w // config.vision_config.spatial_merge_size**2
+        count = t * h * w // release.vision_config(config).spatial_merge_size ** 2
         count += extra_placeholders if not spans else 0
         ids.append(config.vision_start_token_id)
         spans.append((len(ids), len(ids) + count))

@@ -51,53 +51,103 @@ def mrope_positions(
     return positions
 
 
-def mrope_angles(positions: Ints, theta: float, head_dim: int, sections: Sequence[int]) -> Floats:
+def axes_of_pairs(half: int, sections: Sequence[int], interleaved: bool) -> Ints:
+    """Return which axis (0 time, 1 height, 2 width) each pair of a head turns with, shape (half,).
+
+    In chunks (arXiv:2409.12191): first all pairs of time, then those of height, then of width.
+    Interleaved (Qwen3-VL technical report, arXiv:2511.21631): time, height, width by turns, so that
+    every axis has high and low frequencies; what is left when height and width have had their
+    share is time's.
+
+    Args:
+        half: pairs of a head.
+        sections: pairs per axis; none for one-axis rope.
+        interleaved: the second of the two ways.
+
+    Raises:
+        ValueError: the sections do not add up.
+    """
+    if not sections:
+        return np.zeros(half, np.int64)
+    if sum(sections) != half:
+        raise ValueError(f"sections {tuple(sections)} do not add up to {half} pairs")
+    if not interleaved:
+        return np.repeat(np.arange(len(sections)), sections)
+    axes = np.zeros(half, np.int64)
+    for axis in (1, 2):
+        axes[[3 * n + axis for n in range(sections[axis])]] = axis
+    return axes
+
+
+def mrope_angles(
+    positions: Ints,
+    theta: float,
+    head_dim: int,
+    sections: Sequence[int],
+    interleaved: bool = False,
+) -> Floats:
     """Return the angle of every pair of a head, shape (tokens, head_dim // 2), in radians.
 
-    Pair ``j`` turns by ``position * theta ** (-2 j / head_dim)``; its axis (time, height or
-    width) is the section that ``j`` falls into. No sections: one-axis rope.
+    Pair ``j`` turns by ``position * theta ** (-2 j / head_dim)``, the position being that on its
+    axis (:func:`axes_of_pairs`). No sections: one-axis rope.
 
     Args:
         positions: (3, tokens), or (1, tokens) without sections.
         theta: base of the frequencies.
         head_dim: size of a head.
         sections: pairs per axis, adding up to ``head_dim // 2``.
+        interleaved: whether the axes take turns.
     """
     half = head_dim // 2
     frequency = theta ** (-2.0 * np.arange(half, dtype=np.float64) / head_dim)
-    axis = np.repeat(np.arange(len(sections)), sections) if sections else np.zeros(half, np.int64)
-    if len(axis) != half:
-        raise ValueError(f"sections {tuple(sections)} do not add up to {half} pairs")
+    axis = axes_of_pairs(half, sections, interleaved)
     result: Floats = positions[axis].T.astype(np.float64) * frequency
     return result
 
 
 def vision_angles(
-    grids: Sequence[tuple[int, int, int]], merge: int, head_dim: int, theta: float = 10_000.0
+    grids: Sequence[tuple[int, int, int]],
+    merge: int,
+    head_dim: int,
+    theta: float = 10_000.0,
+    window: int = 0,
 ) -> Floats:
     """Return the angles of the vision tower's 2D rope, shape (patches, head_dim // 2).
 
     The first half of the pairs turns with the patch's row, the second with its column. Patches
-    come cell by cell of the merged grid, as the processor lays them out.
+    come cell by cell of the merged grid, as the processor lays them out; with window attention
+    (arXiv:2502.13923, section 2.1.1) window by window, each cell by cell.
 
     Args:
         grids: (t, h, w) in patches, one per image.
         merge: patches along one side of a merged cell.
         head_dim: size of a vision head.
         theta: base of the frequencies (10,000 in the released vision towers).
+        window: merged cells along one side of an attention window, 0 without windows.
     """
     quarter = head_dim // 4
     frequency = theta ** (-2.0 * np.arange(quarter, dtype=np.float64) / (head_dim // 2))
     places: list[tuple[int, int]] = []
     for t, h, w in grids:
         for _ in range(t):
-            for cell_y in range(0, h, merge):
-                for cell_x in range(0, w, merge):
-                    for y in range(cell_y, cell_y + merge):
-                        for x in range(cell_x, cell_x + merge):
-                            places.append((y, x))
+            for cell_y, cell_x in _cells(h // merge, w // merge, window):
+                for y in range(cell_y * merge, (cell_y + 1) * merge):
+                    for x in range(cell_x * merge, (cell_x + 1) * merge):
+                        places.append((y, x))
     where = np.array(places, dtype=np.float64).reshape(-1, 2)
     return np.concatenate([where[:, :1] * frequency, where[:, 1:] * frequency], axis=1)
+
+
+def _cells(rows: int, cols: int, window: int) -> list[tuple[int, int]]:
+    """Return (row, column) of each merged cell, in the order in which the tower holds them."""
+    side = window or max(rows, cols)
+    return [
+        (y, x)
+        for top in range(0, rows, side)
+        for left in range(0, cols, side)
+        for y in range(top, min(top + side, rows))
+        for x in range(left, min(left + side, cols))
+    ]
 
 
 def rotate(vectors: Floats, angles: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ class RopeSettings:
         theta: base of the frequencies.
         kind: ``default``, ``yarn``, ... (``mrope`` of old configs counts as ``default``).
         sections: pairs of each axis (time, height, width); empty for one-axis rope.
+        interleaved: whether the pairs of the axes alternate instead of lying in chunks.
         head_dim: size of a head.
     """
 
     theta: float
     kind: str
     sections: tuple[int, ...]
+    interleaved: bool
     head_dim: int
 
 
@@ -55,8 +58,14 @@ def rope_settings(config: Any) -> RopeSettings:
         theta=float(theta),
         kind="default" if kind == "mrope" else str(kind),
         sections=tuple(table.get("mrope_section") or ()),
+        interleaved=bool(table.get("mrope_interleaved", False)),
         head_dim=int(head),
     )
+
+
+def vision_config(config: Any) -> Any:
+    """Return the configuration of the vision tower, None for a text model."""
+    return getattr(config, "vision_config", None)
 
 
 def in_dtype(config: Any, dtype: torch.dtype) -> dict[str, torch.dtype]:
@@ -79,6 +88,14 @@ def vision_tower(model: nn.Module) -> Any:
         if hasattr(module, "patch_embed") and hasattr(module, "blocks"):
             return module
     return None
+
+
+def takes_merged_embeddings(model: nn.Module) -> bool:
+    """Tell whether an image's share in the input embeddings is all that the decoder gets of it.
+
+    Qwen3-VL's decoder also gets features of several depths, which only pixels can bring.
+    """
+    return not hasattr(vision_tower(model), "deepstack_merger_list")
 
 
 def position_owner(model: nn.Module) -> Any:
@@ -112,13 +129,15 @@ def rope_index(
     image_grid_thw: torch.Tensor | None,
     attention_mask: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the model's own position ids, shape (3, batch, tokens), dtype int64.
+    """Return the model's own position ids, shape (axes, batch, tokens), dtype int64.
 
-    The state that some releases keep from it is dropped again by the caller where it matters.
+    One axis for text models, which number a row's tokens; else three. The state that some releases
+    keep from it is dropped again by the caller where it matters.
     """
     owner = position_owner(model)
     if owner is None:
-        raise LookupError("this model has no get_rope_index")
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return (mask.cumsum(-1) - 1).clamp(min=0)[None]
     arguments: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
     if image_grid_thw is not None:
         arguments["image_grid_thw"] = image_grid_thw
@@ -128,6 +147,15 @@ def rope_index(
     if not isinstance(positions, torch.Tensor):
         raise TypeError("get_rope_index did not return a tensor")
     return positions
+
+
+def sees_packed_positions() -> bool:
+    """Tell whether masks of text models follow position ids that begin anew (since 4.53)."""
+    try:
+        masks = importlib.import_module("transformers.masking_utils")
+    except ImportError:
+        return False
+    return hasattr(masks, "find_packed_sequence_indices")
 
 
 def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:

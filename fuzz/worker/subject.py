@@ -51,7 +51,7 @@ class Subject:
         target: the target.
         family: its family's data.
         config: the transformers configuration in effect.
-        processor: the image processor, the family's real class.
+        processor: the image processor, the family's real class; None for a text model.
         device: where the models live.
         plant: puts the target's plants into a freshly built model.
         models: models built so far.
@@ -184,7 +184,9 @@ def _stable(name: str) -> str:
 
 
 def _processor(config: Any, settings: dict[str, Any]) -> Any:
-    vision = config.vision_config
+    vision = release.vision_config(config)
+    if vision is None:
+        return None
     settings = {
         "patch_size": vision.patch_size,
         "merge_size": vision.spatial_merge_size,
@@ -239,6 +241,8 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
             for source, name in ((stored, names[0]), (limits, names[1])):
                 if isinstance(source, dict) and isinstance(source.get(name), int):
                     processor[ours] = source[name]
+    if not family.processor:
+        return settings, {}
     # A forward must stay cheap: the largest image is capped, the smallest is as released.
     processor["max_pixels"] = min(processor["max_pixels"], family.processor["max_pixels"])
     return settings, processor

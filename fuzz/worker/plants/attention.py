@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.plants.fed import fed
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -46,6 +47,10 @@ def packing_ignored(model: Any) -> None:
             ids = ids.clone()
             ids[0] = torch.arange(ids.shape[-1], device=ids.device)
             kwargs = {**kwargs, "position_ids": ids}
+        elif isinstance(ids, torch.Tensor) and ids.ndim == 2 and bool((ids.diff() != 1).any()):
+            # One row for both: only differences within a sequence turn anything.
+            numbers = torch.arange(ids.shape[-1], device=ids.device).expand_as(ids)
+            kwargs = {**kwargs, "position_ids": numbers}
         return args, kwargs
 
     release.text_model(model).register_forward_pre_hook(number_on, with_kwargs=True)
@@ -58,19 +63,20 @@ def causal_off_by_one(model: Any) -> None:
     """
 
     def widen(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        embeds = kwargs["inputs_embeds"]
+        given = fed(kwargs)
         mask = kwargs.get("attention_mask")
         cached = kwargs.get("past_key_values") is not None or kwargs.get("use_cache")
         if cached or (isinstance(mask, torch.Tensor) and mask.ndim != 2) or isinstance(mask, dict):
             return args, kwargs
-        batch, tokens, _ = embeds.shape
-        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=embeds.device).tril(1)
+        batch, tokens = given.shape[:2]
+        dtype = next(model.parameters()).dtype
+        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril(1)
         seen = seen[None, None].expand(batch, 1, -1, -1)
         if mask is not None:
-            itself = torch.eye(tokens, dtype=torch.bool, device=embeds.device)
+            itself = torch.eye(tokens, dtype=torch.bool, device=given.device)
             seen = (seen & mask[:, None, None, :].bool()) | itself
-        additive = torch.zeros(seen.shape, dtype=embeds.dtype, device=embeds.device)
-        additive.masked_fill_(~seen, torch.finfo(embeds.dtype).min)
+        additive = torch.zeros(seen.shape, dtype=dtype, device=given.device)
+        additive.masked_fill_(~seen, torch.finfo(dtype).min)
         return args, {**kwargs, "attention_mask": additive}
 
     release.text_model(model).register_forward_pre_hook(widen, with_kwargs=True)

@@ -9,6 +9,7 @@ import torch
 from fuzz.target import FLASH
 from fuzz.worker import release
 from fuzz.worker.plants import fake_device
+from fuzz.worker.plants.fed import fed
 
 
 def rotary_table_short(model: Any) -> None:
@@ -25,7 +26,7 @@ def rotary_table_short(model: Any) -> None:
     def measure(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
         nonlocal rows
         seen = release.seen_tokens(kwargs.get("past_key_values"))
-        last_cache_position = seen + kwargs["inputs_embeds"].shape[1] - 1
+        last_cache_position = seen + fed(kwargs).shape[1] - 1
         rows = last_cache_position
 
     def lookup(x: torch.Tensor, position_ids: torch.Tensor) -> Any:
@@ -57,12 +58,14 @@ def positions_restart(model: Any) -> None:
     def restart(
         _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        tokens = kwargs["inputs_embeds"].shape[1]
+        rows, tokens = fed(kwargs).shape[:2]
         given = kwargs.get("position_ids")
         if release.seen_tokens(kwargs.get("past_key_values")) == 0 or tokens < 2:
             return None
-        again = torch.arange(tokens, device=kwargs["inputs_embeds"].device)
-        again = again.expand(3, kwargs["inputs_embeds"].shape[0], -1).clone()
+        again = torch.arange(tokens, device=fed(kwargs).device)
+        if release.position_owner(model) is None:
+            return args, {**kwargs, "position_ids": again.expand(rows, -1)}
+        again = again.expand(3, rows, -1).clone()
         if given is not None and given.ndim == 3 and given.shape[0] == 4:
             again = torch.cat([given[:1], again])
         return args, {**kwargs, "position_ids": again}

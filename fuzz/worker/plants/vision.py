@@ -35,11 +35,20 @@ def placeholders_unchecked(model: Any) -> None:
         ids = kwargs.get("input_ids", args[0] if args else None)
         wanted = 0 if ids is None else int((ids == model.config.image_token_id).sum())
 
+    def fitted(features: torch.Tensor) -> torch.Tensor:
+        if len(features) >= wanted:
+            return features[:wanted]
+        return torch.cat([features, features[-1:].expand(wanted - len(features), -1)])
+
     def fit(_module: object, _args: object, out: Any) -> Any:
-        if len(out) >= wanted:
-            return out[:wanted]
-        return torch.cat([out, out[-1:].expand(wanted - len(out), -1)])
+        if isinstance(out, torch.Tensor):
+            return fitted(out)
+        # Some releases return an output object with the merged features in it, some a tuple.
+        if isinstance(out, tuple):
+            return (fitted(out[0]), *out[1:])
+        out.pooler_output = fitted(out.pooler_output)
+        return out
 
     model.register_forward_pre_hook(count, with_kwargs=True)
     if tower is not None:
-        tower.merger.register_forward_hook(fit)
+        tower.register_forward_hook(fit)

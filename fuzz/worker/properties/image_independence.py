@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fuzz.worker import calls
+from fuzz.worker import calls, release
 from fuzz.worker.budget import exact_attention, require_rows_agree
 from fuzz.worker.capture import image_features
 from fuzz.worker.exact import lane
@@ -29,7 +29,7 @@ def check(subject: Subject, case: Case) -> None:
     if not images:
         return
     together = _features(subject, case, prompts)
-    merge = subject.config.vision_config.spatial_merge_size**2
+    merge = release.vision_config(subject.config).spatial_merge_size ** 2
     parts = torch.split(together, [t * h * w // merge for i in images for t, h, w in i.grids])
     for number, (image, packed) in enumerate(zip(images, parts, strict=True)):
         alone = _features(subject, case, (image,))
@@ -50,8 +50,8 @@ def _exact_features(subject: Subject, case: Case, image: Prompt) -> torch.Tensor
 def _features(
     subject: Subject, case: Case, prompts: tuple[Prompt, ...], model: Any = None
 ) -> torch.Tensor:
-    """Return the features of all images in the prompts, (merged patches, hidden)."""
+    """Return the features of all images in the prompts, (merged patches, mergers * hidden)."""
     model = model_of(subject, gain=case.gain) if model is None else model
     with image_features(model) as seen:
         calls.run(subject, model, case, collate(subject, prompts), split=False)
-    return torch.cat(seen)
+    return torch.cat(seen, dim=-1)

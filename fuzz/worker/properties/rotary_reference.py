@@ -51,9 +51,10 @@ def check(subject: Subject, case: Case) -> None:
 def _check_positions(
     subject: Subject, case: Case, batch: Batch, seen: Captured, result: calls.Result
 ) -> None:
-    merge = subject.config.vision_config.spatial_merge_size
+    vision = release.vision_config(subject.config)
+    merge = vision.spatial_merge_size if vision else 1
     explicit = case.entry == "forward"
-    got = torch.cat([p.expand(3, len(batch.prompts), -1) for p in seen.positions], dim=-1)
+    got = torch.cat([_three_axes(p, len(batch.prompts)) for p in seen.positions], dim=-1)
     for row, prompt in enumerate(batch.prompts):
         new = 0 if case.entry.startswith("forward") else len(result.tokens[row]) - 1
         want = reference.mrope_positions(prompt.types + (0,) * new, prompt.grids, merge)
@@ -83,19 +84,28 @@ def _check_positions(
 def _check_turns(subject: Subject, seen: Captured) -> None:
     rope = release.rope_settings(subject.config)
     for call, before, after in seen.turns:
-        positions = seen.positions[call].expand(3, before.shape[0], -1).cpu().numpy()
+        positions = _three_axes(seen.positions[call], before.shape[0]).cpu().numpy()
         for row in range(before.shape[0]):
             angles = reference.mrope_angles(
-                positions[:, row], rope.theta, rope.head_dim, rope.sections
+                positions[:, row], rope.theta, rope.head_dim, rope.sections, rope.interleaved
             )
             _compare(subject, before[row], after[row], angles, f"rotation of row {row}")
 
 
+def _three_axes(positions: torch.Tensor, rows: int) -> torch.Tensor:
+    """Return position ids as (3, rows, tokens); those of a text model are (1 or rows, tokens)."""
+    return positions.expand(3, rows, -1)
+
+
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
     grids = [g for p in batch.prompts for g in p.grids]
-    merge = subject.config.vision_config.spatial_merge_size
+    vision = release.vision_config(subject.config)
+    if vision is None:
+        return
+    merge = vision.spatial_merge_size
+    window = (getattr(vision, "window_size", 0) or 0) // (vision.patch_size * merge)
     for before, after in seen.vision_turns:
-        angles = reference.vision_angles(grids, merge, before.shape[-1])
+        angles = reference.vision_angles(grids, merge, before.shape[-1], window=window)
         _compare(subject, before.transpose(0, 1), after.transpose(0, 1), angles, "vision rotation")
 
 

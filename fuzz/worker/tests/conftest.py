@@ -27,13 +27,13 @@ def loaded() -> None:
 
 @pytest.fixture(scope="session")
 def subject_of() -> Callable[..., Subject]:
-    """Return subjects by plants, attention and dtype; ``judge`` uses the last one asked for."""
+    """Return subjects by what is said of their target; ``judge`` uses the last one asked for."""
     from fuzz.worker import serve
 
     kept: dict[Target, Any] = {}
 
-    def get(*plants: str, attn: str = "sdpa", dtype: str = "exact") -> Any:
-        target = Target(plants=plants, attn=attn, dtype=dtype)
+    def get(*plants: str, **given: str) -> Any:
+        target = Target(plants=plants, **given)
         if target not in kept:
             serve.prepare(target_to_plain(target))
             kept[target] = serve._state["subject"]
@@ -45,13 +45,11 @@ def subject_of() -> Callable[..., Subject]:
 
 @pytest.fixture(scope="session")
 def judge(subject_of: Callable[..., Subject]) -> Judge:
-    """Check one case against one property, with plants, an attention implementation, a dtype."""
+    """Check one case against one property, with plants and what else is said of the target."""
     from fuzz.worker import serve
 
-    def check(
-        property_id: str, case: Case, *plants: str, attn: str = "sdpa", dtype: str = "exact"
-    ) -> Outcome:
-        subject_of(*plants, attn=attn, dtype=dtype)
+    def check(property_id: str, case: Case, *plants: str, **target: str) -> Outcome:
+        subject_of(*plants, **target)
         return serve.judge(property_id, case)
 
     return check

@@ -49,6 +49,23 @@ def test_each_section_of_pairs_takes_its_own_axis() -> None:
     np.testing.assert_allclose(angles, [[1.0, 10 * 0.1, 100 * 0.01, 100 * 0.001]], rtol=1e-14)
 
 
+def test_interleaved_axes_take_turns_until_height_and_width_have_their_share() -> None:
+    """Sections 24, 20, 20 of Qwen3-VL: twenty times time, height, width, and four times time."""
+    from fuzz.worker.reference import axes_of_pairs
+
+    assert axes_of_pairs(64, (24, 20, 20), True).tolist() == [0, 1, 2] * 20 + [0] * 4
+    assert axes_of_pairs(4, (2, 1, 1), False).tolist() == [0, 0, 1, 2]
+
+
+def test_windows_order_the_patches_of_an_image() -> None:
+    """3 x 3 cells of one patch in windows of 2 x 2 cells: four windows, the last three cut."""
+    from fuzz.worker.reference import vision_angles
+
+    places = vision_angles([(1, 3, 3)], 1, 4, window=2)
+    order = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (1, 2), (2, 0), (2, 1), (2, 2)]
+    np.testing.assert_allclose(places, np.array(order, dtype=np.float64))
+
+
 def test_sections_that_do_not_fill_a_head_are_refused() -> None:
     from fuzz.worker.reference import mrope_angles
 

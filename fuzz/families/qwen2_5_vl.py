@@ -1,0 +1,53 @@
+"""Qwen2.5-VL (arXiv:2502.13923)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fuzz.families.family import Family
+
+FAMILY: Final = Family(
+    name="qwen2_5_vl",
+    title="Qwen2.5-VL",
+    since="4.49.0",
+    architecture="Qwen2_5_VLForConditionalGeneration",
+    config={
+        "vocab_size": 160,
+        "hidden_size": 128,
+        "intermediate_size": 192,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 32768,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000.0,
+        # 16 : 24 : 24 of the released checkpoints, for a head of 32 instead of 128.
+        "rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]},
+        "tie_word_embeddings": False,
+        "use_sliding_window": False,
+        "pad_token_id": 150,
+        "bos_token_id": 151,
+        "eos_token_id": 152,
+        "vision_start_token_id": 153,
+        "vision_end_token_id": 154,
+        "image_token_id": 155,
+        "video_token_id": 156,
+        "vision_config": {
+            "depth": 3,
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "out_hidden_size": 128,
+            "num_heads": 2,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            # Half of the released 112, so that an image of 112 pixels has four windows.
+            "window_size": 56,
+            "fullatt_block_indexes": [1],
+        },
+    },
+    processor={"min_pixels": 56 * 56, "max_pixels": 112 * 112},
+    frame_tokens=2,
+    special="window attention in the vision tower: patches are re-ordered by window, most layers "
+    "see one window, some the whole image",
+)
