@@ -19,6 +19,7 @@ from fuzz import ledger
 from fuzz.bench.drawing import different
 from fuzz.errors import UsageProblem
 from fuzz.families import FAMILIES
+from fuzz.isolation.environment import environment
 from fuzz.target import FLASH, Target, target_to_plain
 from fuzz.verdict import outcome_from_plain
 from strategies.case import Case, has_images, to_json, to_plain
@@ -193,10 +194,13 @@ def _show(tally: Tally, family: str, controls: Sequence[str]) -> None:
 @contextlib.contextmanager
 def _measuring(target: Target) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
     """Start the program that compares, and end it."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     words = [sys.executable, "-m", "fuzz.worker.flash.measure", json.dumps(target_to_plain(target))]
     with subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        words,
+        env=environment((), os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as talk:
         try:
             ready = _heard(talk)

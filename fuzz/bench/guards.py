@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 from fuzz.bench.spread import spread
+from fuzz.isolation.environment import environment
 
 MOST: Final = {"contract guard": 1.2, "shadow oracle": 2.0, "index guard": 2.0}
 """How many times as long a forward may take, median; the contract guard is in both times of the
@@ -25,10 +26,9 @@ def main(rounds: int) -> int:
         rounds: repetitions, of several pairs of measurements each.
     """
     print(f"{platform.machine()}, {os.cpu_count()} cores, python {platform.python_version()}")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "fuzz.worker.overhead", str(rounds * ROUNDS)],
-        env=environment,
+        env=environment((), os.environ),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -14,6 +14,7 @@ from typing import Final
 from fuzz.bench.drawing import passing
 from fuzz.bench.shrinking import lines, measure
 from fuzz.bench.spread import spread
+from fuzz.isolation.environment import environment
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.target import Target, target_to_plain
 from strategies.case import Case, to_json
@@ -64,9 +65,12 @@ def main(rounds: int) -> int:
 def _throughput(supervisor: Supervisor, target: Target, cases: Sequence[Case], rounds: int) -> None:
     isolated, plain, ratios = [], [], []
     arguments = [sys.executable, "-c", IN_PROCESS, json.dumps(target_to_plain(target))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with subprocess.Popen(  # noqa: S603 - our own interpreter and text
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment((), os.environ),
     ) as other:
         send, receive = other.stdin, other.stdout
         if send is None or receive is None or receive.readline().strip() != "ready":
@@ -116,9 +120,8 @@ def _cold_start() -> float:
         "serve.prepare(target)\n"
     )
     arguments = [sys.executable, "-c", program, json.dumps(target_to_plain(Target()))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return _timed(
-        lambda: subprocess.run(arguments, env=environment, check=True)  # noqa: S603 - as above
+        lambda: subprocess.run(arguments, env=environment((), os.environ), check=True)  # noqa: S603 - as above
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.capture import at_the_door, positions_given
 from fuzz.worker.exact import lane
 from fuzz.worker.subject import Subject, model_of
 
@@ -31,25 +30,13 @@ def takes_packed_positions(subject: Subject) -> bool:
     if release.vision_config(subject.config) is None:
         return release.sees_packed_positions()
     decoder = release.text_model(model_of(subject))
-    rows: list[int] = []
+    token = torch.zeros(1, 1, dtype=torch.int64, device=subject.device)
+    ids = torch.zeros(4, 1, 1, dtype=torch.int64, device=subject.device)
 
-    def stop(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        ids = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
-        rows.append(ids.shape[0])
-        raise _Stop
+    def call() -> None:
+        fed = decoder.embed_tokens(token)
+        decoder(inputs_embeds=fed, position_ids=ids, use_cache=False)
 
-    hook = decoder.rotary_emb.register_forward_pre_hook(stop, with_kwargs=True)
-    try:
-        with lane(subject.target.dtype):
-            embeds = decoder.embed_tokens(torch.zeros(1, 1, dtype=torch.int64).to(subject.device))
-            ids = torch.zeros(4, 1, 1, dtype=torch.int64, device=subject.device)
-            decoder(inputs_embeds=embeds, position_ids=ids, use_cache=False)
-    except _Stop:
-        pass
-    finally:
-        hook.remove()
-    return rows == [3]
-
-
-class _Stop(Exception):
-    pass
+    with lane(subject.target.dtype):
+        turning = positions_given(*at_the_door(decoder.rotary_emb, call))
+    return len(turning) == 3

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fuzz.worker import release, training
+from fuzz.worker.capture import at_the_door
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, special_ids
 from strategies.case import Call, Case
@@ -226,29 +227,20 @@ def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
 
     Taken from the model itself at the door of its decoder, which then is not run.
     """
-    caught: list[torch.Tensor] = []
 
-    def stop(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
-        caught.append(kwargs["inputs_embeds"])
-        raise _Stop
-
-    hook = release.text_model(model).register_forward_pre_hook(stop, with_kwargs=True)
-    try:
+    def call() -> None:
         model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
             **_vision(model.forward, batch, batch.width),
         )
-    except _Stop:
-        pass
+
+    try:
+        _, given = at_the_door(release.text_model(model), call)
     finally:
-        hook.remove()
         release.forget(model)
-    return caught[0]
-
-
-class _Stop(Exception):
-    pass
+    embeds: torch.Tensor = given["inputs_embeds"]
+    return embeds
 
 
 def _vision(function: Any, batch: Batch, end: int) -> dict[str, Any]:

@@ -37,8 +37,7 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
     module = release.modeling_module(model)
 
     def on_positions(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        ids = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
-        seen.positions.append(ids)
+        seen.positions.append(positions_given(args, kwargs))
 
     def on_text(inputs: tuple[Any, ...], outputs: Any) -> None:
         for before, after in zip(inputs[:2], outputs, strict=True):
@@ -60,6 +59,42 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
         if hasattr(module, "apply_rotary_pos_emb_vision"):
             stack.enter_context(_wrapped(module, "apply_rotary_pos_emb_vision", on_vision))
         yield seen
+
+
+def positions_given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+    """Return the position ids that a rotary module is called with, by place or by name."""
+    ids: torch.Tensor = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
+    return ids
+
+
+def at_the_door(
+    module: nn.Module, call: Callable[[], object]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments, by place and by name, that a module is first called with.
+
+    Args:
+        module: it is not run, nor is anything after it.
+        call: reaches it.
+
+    Raises:
+        LookupError: the module was not reached.
+    """
+
+    def stop(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        raise _Stop(args, kwargs)
+
+    hook = module.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        call()
+    except _Stop as reached:
+        return reached.args[0], reached.args[1]
+    finally:
+        hook.remove()
+    raise LookupError(f"{type(module).__name__} was not reached")
+
+
+class _Stop(Exception):
+    pass
 
 
 @contextmanager

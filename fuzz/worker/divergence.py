@@ -219,8 +219,7 @@ def _recorded(model: Any, leg: Leg) -> Iterator[None]:
             leg.seen.setdefault(place, []).append(tensor.detach().clone())
 
     def on_positions(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        ids = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
-        note("position_ids", _tokens_second(ids).double())
+        note("position_ids", _tokens_second(capture.positions_given(args, kwargs)).double())
 
     with ExitStack() as stack:
         place = stack.enter_context(watched(model))

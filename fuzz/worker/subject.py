@@ -80,7 +80,7 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     else:
         settings, processor_settings = dict(family.config), dict(family.processor)
     config = AutoConfig.for_model(family.name, **settings)
-    _without_dropout(config, release.text_config(config), getattr(config, "vision_config", None))
+    _without_dropout(config, release.text_config(config), release.vision_config(config))
     device = torch.device(target.device)
     return Subject(target, family, config, _processor(config, processor_settings), device, plant)
 

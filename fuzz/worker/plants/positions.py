@@ -58,11 +58,12 @@ def positions_restart(model: Any) -> None:
     def restart(
         _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        rows, tokens = fed(kwargs).shape[:2]
+        given_tokens = fed(kwargs)
+        rows, tokens = given_tokens.shape[:2]
         given = kwargs.get("position_ids")
         if release.seen_tokens(kwargs.get("past_key_values")) == 0 or tokens < 2:
             return None
-        again = torch.arange(tokens, device=fed(kwargs).device)
+        again = torch.arange(tokens, device=given_tokens.device)
         if release.position_owner(model) is None:
             return args, {**kwargs, "position_ids": again.expand(rows, -1)}
         again = again.expand(3, rows, -1).clone()

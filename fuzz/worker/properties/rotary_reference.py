@@ -54,7 +54,7 @@ def _check_positions(
     vision = release.vision_config(subject.config)
     merge = vision.spatial_merge_size if vision else 1
     explicit = case.entry == "forward"
-    got = torch.cat([_three_axes(p, len(batch.prompts)) for p in seen.positions], dim=-1)
+    got = torch.cat([p.expand(3, len(batch.prompts), -1) for p in seen.positions], dim=-1)
     for row, prompt in enumerate(batch.prompts):
         new = 0 if case.entry.startswith("forward") else len(result.tokens[row]) - 1
         want = reference.mrope_positions(prompt.types + (0,) * new, prompt.grids, merge)
@@ -84,17 +84,12 @@ def _check_positions(
 def _check_turns(subject: Subject, seen: Captured) -> None:
     rope = release.rope_settings(subject.config)
     for call, before, after in seen.turns:
-        positions = _three_axes(seen.positions[call], before.shape[0]).cpu().numpy()
+        positions = seen.positions[call].expand(3, before.shape[0], -1).cpu().numpy()
         for row in range(before.shape[0]):
             angles = reference.mrope_angles(
                 positions[:, row], rope.theta, rope.head_dim, rope.sections, rope.interleaved
             )
             _compare(subject, before[row], after[row], angles, f"rotation of row {row}")
-
-
-def _three_axes(positions: torch.Tensor, rows: int) -> torch.Tensor:
-    """Return position ids as (3, rows, tokens); those of a text model are (1 or rows, tokens)."""
-    return positions.expand(3, rows, -1)
 
 
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
