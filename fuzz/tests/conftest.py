@@ -1,0 +1,17 @@
+"""What several tests of the driver are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fuzz import ledger
+from fuzz.tests.stub_run import Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    # The shipped ledger is upstream's business, not these tests'.
+    monkeypatch.setattr(ledger, "shipped", lambda: ())
+    return Bench(tmp_path / "saves")
