@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from fuzz import engine
+from fuzz import engine, ledger
 from fuzz.events import Event, Found
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import LateDeath, Ran, Ready
@@ -31,6 +31,21 @@ def failing(what: str) -> Outcome:
 
 def images_fail(case: Case) -> Outcome:
     return failing("images") if has_images(case) else PASS
+
+
+def entry(**changes: Any) -> ledger.Entry:
+    given: dict[str, Any] = {
+        "id": "known-images",
+        "families": ("qwen2_vl",),
+        "signatures": (Signature("no_crash", "error", "images"),),
+        "reason": "r",
+        "evidence": "e",
+        "url": "",
+        "affects": ">=4",
+        "first_seen": "2026-01-01",
+        "last_seen": "2026-01-01",
+    }
+    return ledger.Entry(**{**given, **changes})
 
 
 @dataclass

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from fuzz.events import NotApplicable
 from fuzz.report import not_applicable_line
-from fuzz.tests.test_engine import PASS, Bench, Stub, bench
-
-__all__ = ["bench"]  # a fixture
+from fuzz.tests.stub_run import PASS, Bench, Stub
 
 BOTH_WAYS = {"causality": "it sees both ways"}
 

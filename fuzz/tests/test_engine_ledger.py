@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from fuzz import ledger
 from fuzz.errors import UsageProblem
 from fuzz.events import KnownSeen, PropertyDone
-from fuzz.tests.stub_run import Bench, Stub, failing, images_fail
-from fuzz.verdict import Outcome, Signature
+from fuzz.tests.stub_run import Bench, Stub, entry, failing, images_fail
+from fuzz.verdict import Outcome
 from strategies.case import Case, Image
-
-
-def entry(**changes: Any) -> ledger.Entry:
-    given: dict[str, Any] = {
-        "id": "known-images",
-        "families": ("qwen2_vl",),
-        "signatures": (Signature("no_crash", "error", "images"),),
-        "reason": "r",
-        "evidence": "e",
-        "url": "",
-        "affects": ">=4",
-        "first_seen": "2026-01-01",
-        "last_seen": "2026-01-01",
-    }
-    return ledger.Entry(**{**given, **changes})
 
 
 def test_a_known_failure_is_no_finding_and_does_not_stop_the_search(

@@ -13,8 +13,8 @@ from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import Ready
 from fuzz.session import Options, Report
 from fuzz.target import Target
+from fuzz.tests.stub_run import ONE_IMAGE, PASS, Check, Stub, images_fail
 from fuzz.tests.test_cli import ropefuzz
-from fuzz.tests.test_engine import ONE_IMAGE, PASS, Check, Stub, images_fail
 from fuzz.verdict import Outcome, Signature
 from strategies.case import Case, has_images
 

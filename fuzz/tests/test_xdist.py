@@ -22,8 +22,8 @@ from fuzz.regression import load, regressions_in
 from fuzz.session import Options, Session
 from fuzz.shared import Claims, Notes
 from fuzz.target import Target
+from fuzz.tests.stub_run import ONE_IMAGE, PASS, Check, Stub, entry, failing, images_fail
 from fuzz.tests.test_cli import ROOT
-from fuzz.tests.test_engine import ONE_IMAGE, PASS, Check, Stub, entry, failing, images_fail
 from fuzz.verdict import Outcome, Signature
 from strategies.case import Case, from_json, has_images
 
