@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from fuzz import interrupts
+from fuzz import interrupts, known_options
 from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.families import FAMILIES
 from fuzz.isolation.deadline import Deadline
@@ -88,6 +88,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.replay(arguments)
     if arguments.command == "selfcheck":
         return commands.selfcheck(target_from(arguments))
+    if arguments.command == "known":
+        return commands.known(arguments)
     if arguments.command == "bench":
         return commands.bench(arguments)
     return commands.list_names()
@@ -159,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_target_options(selfcheck.add_argument, plants=False)
 
+    known_options.add_parser(commands)
     commands.add_parser("list", help="list families, properties and plants")
 
     bench = commands.add_parser(

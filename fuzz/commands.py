@@ -120,6 +120,13 @@ def list_names() -> int:
     return 0
 
 
+def known(arguments: argparse.Namespace) -> int:
+    """``ropefuzz known``."""
+    from fuzz import known as upkeep
+
+    return upkeep.main(arguments, Supervisor)
+
+
 def selfcheck(target: Target) -> int:
     """``ropefuzz selfcheck``."""
     from fuzz import selfcheck as checking

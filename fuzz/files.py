@@ -23,11 +23,20 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     Raises:
         OSError: the folder cannot be made or written; no half-written file is left.
     """
+    write_text(path, _pretty(data) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8, all of it or nothing.
+
+    Raises:
+        OSError: the folder cannot be made or written; no half-written file is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name(f".{path.name}.{os.getpid()}")
     whole.unlink(missing_ok=True)  # of a dead process with the same number
     try:
-        _write_whole(whole, (_pretty(data) + "\n").encode())
+        _write_whole(whole, text.encode())
         whole.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from fuzz.errors import UsageProblem
-from fuzz.files import read_json
+from fuzz.files import read_json, write_text
 from fuzz.regression import LEDGER
 from fuzz.target import ATTENTION, Target
 from fuzz.verdict import Signature
@@ -74,6 +75,19 @@ def load(folder: Path) -> tuple[Entry, ...]:
     return tuple(_entry(item, f"{path}: known[{i}]") for i, item in enumerate(entries))
 
 
+def save(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write the ledger of a regressions folder, sorted by id, one line a value.
+
+    Raises:
+        OSError: it cannot be written; what stood there stays.
+    """
+    known = [_to_plain(entry) for entry in sorted(entries, key=lambda e: e.id)]
+    data = {"format_version": FORMAT_VERSION, "known": known}
+    write_text(
+        folder / LEDGER, json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    )
+
+
 def shipped() -> tuple[Entry, ...]:
     """Return the ledger of upstream's bugs that ropefuzz ships with."""
     return load(Path(__file__).resolve().parent.parent / "regressions")
@@ -98,17 +112,44 @@ def known(
         sliding_window: tokens that the target's sliding attention sees, 0 if there is none.
     """
     for entry in entries:
-        if target.family not in entry.families or signature not in entry.signatures:
+        if not covers(entry, target, signature, case, sliding_window) or expired(entry):
             continue
-        if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
-            continue
-        if any(getattr(case, name) != value for name, value in entry.when.items()):
-            continue
-        if entry.expires and date.fromisoformat(entry.expires) <= date.today():
-            continue
-        if SpecifierSet(entry.affects).contains(Version(release), prereleases=True):
+        if affects(entry, release):
             return entry
     return None
+
+
+def covers(
+    entry: Entry, target: Target, signature: Signature, case: Case, sliding_window: int = 0
+) -> bool:
+    """Tell whether an entry is about this failure of this case on this target, in any release."""
+    if target.family not in entry.families or signature not in entry.signatures:
+        return False
+    if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
+        return False
+    return all(getattr(case, name) == value for name, value in entry.when.items())
+
+
+def expired(entry: Entry) -> bool:
+    """Tell whether an entry counts no longer."""
+    return bool(entry.expires) and date.fromisoformat(entry.expires) <= date.today()
+
+
+def affects(entry: Entry, release: str) -> bool:
+    """Tell whether a release of transformers is among those that have the failure."""
+    return SpecifierSet(entry.affects).contains(Version(release), prereleases=True)
+
+
+def _to_plain(entry: Entry) -> dict[str, Any]:
+    plain = {f.name: getattr(entry, f.name) for f in fields(Entry) if f.name != "families"}
+    families = entry.families
+    return {
+        # What is at its default is left out, except for the fields that a reader looks for.
+        **{k: v for k, v in plain.items() if v or k in ("evidence", "url", "when")},
+        "family": families[0] if len(families) == 1 else sorted(families),
+        "signatures": [{k: v for k, v in asdict(s).items() if v} for s in entry.signatures],
+        "when": dict(entry.when),
+    }
 
 
 def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
