@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fuzz.worker import release, training
+from fuzz.worker import placing, release, training
 from fuzz.worker.capture import at_the_door
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, special_ids
@@ -244,12 +244,9 @@ def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def _vision(function: Any, batch: Batch, end: int) -> dict[str, Any]:
-    if batch.pixel_values is None:
+    if not batch.tensors:
         return {}
-    arguments: dict[str, Any] = {
-        "pixel_values": batch.pixel_values,
-        "image_grid_thw": batch.image_grid_thw,
-    }
+    arguments: dict[str, Any] = placing.arguments(batch.tensors, function)
     # Required with images since 5.3, unknown before, refused by 5.0's generate().
     if release.accepts(function, "mm_token_type_ids"):
         arguments["mm_token_type_ids"] = batch.token_types[:, :end]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import PIL.Image
 import torch
 
-from fuzz.worker import release
+from fuzz.worker import placing, release
 from fuzz.worker.exact import LOW
+from fuzz.worker.placing import Placed
 from fuzz.worker.subject import Subject, special_ids
 from strategies.case import Image, Row, Text
 
@@ -24,16 +25,24 @@ class Prompt:
     Attributes:
         ids: token ids.
         types: 0 for text tokens, 1 for image placeholders, one per token.
-        pixels: per image, float32 (patches, channels * temporal_patch * patch * patch).
-        grids: per image (t, h, w) in patches.
+        images: what each image became.
         spans: per image the half-open range of its placeholder tokens.
     """
 
     ids: tuple[int, ...]
     types: tuple[int, ...]
-    pixels: tuple[torch.Tensor, ...]
-    grids: tuple[tuple[int, int, int], ...]
+    images: tuple[Placed, ...]
     spans: tuple[tuple[int, int], ...]
+
+    @property
+    def pixels(self) -> tuple[torch.Tensor, ...]:
+        """Per image its pixels as the model gets them, float32."""
+        return tuple(image.tensors["pixel_values"] for image in self.images)
+
+    @property
+    def grids(self) -> tuple[tuple[int, int, int], ...]:
+        """Per image (t, h, w) in patches."""
+        return tuple(image.grid for image in self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +54,35 @@ class Batch:
         input_ids: (batch, width) int64.
         attention_mask: (batch, width) int64, or None when none is to be passed.
         token_types: (batch, width) int64.
-        pixel_values: all images' patches one after the other, or None; float32 as the processor
-            gives them, or in the target's low dtype, as callers cast them.
-        image_grid_thw: (images, 3) int64, or None.
         starts: column of each prompt's first token.
         packed: whether the prompts stand one after the other in a single row.
+        tensors: what the model is handed beside the tokens, by the name of the argument; floating
+            ones are float32 as the processor gives them, or in the target's low dtype, as callers
+            cast them.
     """
 
     prompts: tuple[Prompt, ...]
     input_ids: torch.Tensor
     attention_mask: torch.Tensor | None
     token_types: torch.Tensor
-    pixel_values: torch.Tensor | None
-    image_grid_thw: torch.Tensor | None
     starts: tuple[int, ...]
     packed: bool = False
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def image_grid_thw(self) -> torch.Tensor | None:
+        """(images, 3) int64, or None."""
+        return self.tensors.get("image_grid_thw")
+
+    def to(self, dtype: torch.dtype | None) -> Batch:
+        """Return the batch with its floating tensors in a dtype; None leaves them."""
+        return replace(
+            self,
+            tensors={
+                name: x.to(dtype) if x.is_floating_point() else x
+                for name, x in self.tensors.items()
+            },
+        )
 
     def line(self, prompt: int) -> int:
         """Return the row of the tensors that a prompt stands in."""
@@ -74,7 +97,7 @@ class Batch:
     def images_end(self) -> int:
         """First column after the last image's last token (its end marker included), or 0."""
         ends = [
-            start + prompt.spans[-1][1] + 1
+            start + prompt.spans[-1][1] + prompt.images[-1].after
             for start, prompt in zip(self.starts, self.prompts, strict=True)
             if prompt.spans
         ]
@@ -106,8 +129,7 @@ def make_prompt(
     limit = min(special_ids(config), default=release.text_config(config).vocab_size)
     ids: list[int] = []
     types: list[int] = []
-    pixels: list[torch.Tensor] = []
-    grids: list[tuple[int, int, int]] = []
+    images: list[Placed] = []
     spans: list[tuple[int, int]] = []
     for number, segment in enumerate(row):
         own = seed * 10_007 + number
@@ -119,19 +141,13 @@ def make_prompt(
             ids += drawn
             types += [0] * segment.tokens
             continue
-        out = subject.processor(
-            images=[draw_pixels(segment, own + 7_919 * change)], return_tensors="pt"
-        )
-        t, h, w = (int(x) for x in out["image_grid_thw"][0])
-        count = t * h * w // release.vision_config(config).spatial_merge_size ** 2
-        count += extra_placeholders if not spans else 0
-        ids.append(config.vision_start_token_id)
-        spans.append((len(ids), len(ids) + count))
-        ids += [config.image_token_id] * count + [config.vision_end_token_id]
-        types += [0] + [1] * count + [0]
-        pixels.append(out["pixel_values"])
-        grids.append((t, h, w))
-    return Prompt(tuple(ids), tuple(types), tuple(pixels), tuple(grids), tuple(spans))
+        pixels = draw_pixels(segment, own + 7_919 * change)
+        image = placing.place(subject, pixels, extra_placeholders if not spans else 0)
+        spans.append((len(ids) + image.span[0], len(ids) + image.span[1]))
+        ids += image.ids
+        types += image.types
+        images.append(image)
+    return Prompt(tuple(ids), tuple(types), tuple(images), tuple(spans))
 
 
 def collate(
@@ -163,22 +179,20 @@ def collate(
         mask.append([0] * left + [1] * len(p.ids) + [0] * right)
         types.append([0] * left + list(p.types) + [0] * right)
     padded = any(0 in m for m in mask)
-    pixels = [x for p in prompts for x in p.pixels]
-    dtype = LOW.get(subject.target.dtype)
-    grids = [g for p in prompts for g in p.grids]
+    joined = placing.join([p.images for p in prompts])
 
     def tensor(data: Any) -> torch.Tensor:
         return torch.tensor(data, dtype=torch.int64, device=subject.device)
 
-    return Batch(
+    batch = Batch(
         prompts=tuple(prompts),
         input_ids=tensor(ids),
         attention_mask=tensor(mask) if padded or attention_mask else None,
         token_types=tensor(types),
-        pixel_values=torch.cat(pixels).to(subject.device, dtype) if pixels else None,
-        image_grid_thw=tensor(grids) if grids else None,
         starts=tuple(starts),
+        tensors={name: x.to(subject.device) for name, x in joined.items()},
     )
+    return batch.to(LOW.get(subject.target.dtype))
 
 
 def pack(subject: Subject, prompts: Sequence[Prompt]) -> Batch:
@@ -186,8 +200,7 @@ def pack(subject: Subject, prompts: Sequence[Prompt]) -> Batch:
     joined = Prompt(
         ids=tuple(i for p in prompts for i in p.ids),
         types=tuple(t for p in prompts for t in p.types),
-        pixels=tuple(x for p in prompts for x in p.pixels),
-        grids=tuple(g for p in prompts for g in p.grids),
+        images=tuple(i for p in prompts for i in p.images),
         spans=(),
     )
     row = collate(subject, [joined], attention_mask=False)
@@ -196,16 +209,8 @@ def pack(subject: Subject, prompts: Sequence[Prompt]) -> Batch:
 
 
 def images_alone(prompt: Prompt) -> tuple[Prompt, ...]:
-    """Return a prompt for each image of one: its placeholders and their two markers."""
+    """Return a prompt for each image of one: its placeholders and their markers."""
     return tuple(
-        Prompt(
-            ids=prompt.ids[start - 1 : end + 1],
-            types=prompt.types[start - 1 : end + 1],
-            pixels=(pixels,),
-            grids=(grid,),
-            spans=((1, end - start + 1),),
-        )
-        for (start, end), pixels, grid in zip(
-            prompt.spans, prompt.pixels, prompt.grids, strict=True
-        )
+        Prompt(ids=image.ids, types=image.types, images=(image,), spans=(image.span,))
+        for image in prompt.images
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -53,9 +53,7 @@ def check(subject: Subject, case: Case) -> None:
 
 
 def _implementations(subject: Subject, case: Case, dtype: str) -> _Native:
-    batch = calls.batch_of(subject, case)
-    if batch.pixel_values is not None:
-        batch = replace(batch, pixel_values=batch.pixel_values.to(LOW[dtype]))
+    batch = calls.batch_of(subject, case).to(LOW[dtype])
     mine = subject.target.attn
     truth = Truth(subject, case, batch, dtype=dtype)
     native = None
