@@ -242,7 +242,7 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     offset, gap, gap_at = draw(_shifts(geometry, columns))
     if entry != "forward":
         offset = 0
-    if entry != "forward" or not geometry.images:
+    if entry != "forward" or geometry.one_axis:
         # Where positions have one axis, a jump means that another sequence begins there.
         gap, gap_at = 0, 0
     history: list[Call] = []

@@ -29,6 +29,11 @@ class Geometry:
         min_side: pixels that each side of an image needs at least (up to 4.49 the processor asked
             for one merged cell, later for nothing).
         frame_tokens: placeholder-free tokens an image adds around its cells (start, end).
+        tile_tokens: placeholder tokens of an image, or of each of its tiles, whatever its size; 0
+            where their number follows the size.
+        tile: pixels along one side of a tile, 0 where an image is not cut into tiles.
+        most_tiles: most tiles of an image, a small whole beside them included.
+        one_axis: whether positions number a row's tokens, images or not.
     """
 
     images: bool
@@ -43,6 +48,10 @@ class Geometry:
     sliding_window: int
     frame_tokens: int
     min_side: int = 1
+    tile_tokens: int = 0
+    tile: int = 0
+    most_tiles: int = 1
+    one_axis: bool = False
 
     @property
     def cell(self) -> int:
@@ -64,6 +73,7 @@ def without_images(max_positions: int, sliding_window: int = 0, frame_tokens: in
         max_positions=max_positions,
         sliding_window=sliding_window,
         frame_tokens=frame_tokens,
+        one_axis=True,
     )
 
 
@@ -103,8 +113,17 @@ def estimated_grid(geometry: Geometry, image: Image) -> tuple[int, int]:
 
 def estimated_cells(geometry: Geometry, image: Image) -> int:
     """Estimate how many merged cells an image becomes: as many placeholder tokens."""
+    if geometry.tile_tokens:
+        return geometry.tile_tokens * _estimated_tiles(geometry, image)
     across, down = estimated_grid(geometry, image)
     return across * down
+
+
+def _estimated_tiles(geometry: Geometry, image: Image) -> int:
+    if not geometry.tile:
+        return 1
+    tiles = math.ceil(image.width / geometry.tile) * math.ceil(image.height / geometry.tile)
+    return max(1, min(geometry.most_tiles, tiles + 1))
 
 
 def accepts_size(geometry: Geometry, image: Image) -> bool:

@@ -125,6 +125,8 @@ def _grid_sides(geometry: Geometry) -> tuple[tuple[int, ...], ...]:
         groups.append(around(n * patch for n in range(1, _CELLS + 1)))
     if geometry.window:
         groups.append(around(n * geometry.window for n in (1, 2, 3)))
+    if geometry.tile:
+        groups.append(around(n * geometry.tile for n in range(1, 6)))
     # Sides of a single row or column.
     groups.append((cell // 2 + 1, cell - 1, cell, cell + 1, cell + cell // 2 - 1))
     return tuple(groups)

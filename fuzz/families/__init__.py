@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from typing import Final
 
-from fuzz.families import llama, qwen2, qwen2_5_vl, qwen2_vl, qwen3_vl
+from fuzz.families import (
+    idefics3,
+    internvl,
+    llama,
+    llava,
+    llava_onevision,
+    mistral3,
+    paligemma,
+    qwen2,
+    qwen2_5_vl,
+    qwen2_vl,
+    qwen3_vl,
+    smolvlm,
+)
 from fuzz.families.family import Family
 
 FAMILIES: Final[dict[str, Family]] = {
     f.name: f
-    for f in (qwen2_vl.FAMILY, qwen2_5_vl.FAMILY, qwen3_vl.FAMILY, llama.FAMILY, qwen2.FAMILY)
+    for f in (
+        qwen2_vl.FAMILY,
+        qwen2_5_vl.FAMILY,
+        qwen3_vl.FAMILY,
+        llama.FAMILY,
+        qwen2.FAMILY,
+        mistral3.FAMILY,
+        llava.FAMILY,
+        llava_onevision.FAMILY,
+        internvl.FAMILY,
+        idefics3.FAMILY,
+        smolvlm.FAMILY,
+        paligemma.FAMILY,
+    )
 }

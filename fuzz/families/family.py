@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -23,6 +23,12 @@ class Family:
             text model.
         frame_tokens: tokens around an image's cells (its start and end marker).
         special: one sentence on what is special about it.
+        placing: how an image becomes tokens and tensors, a name in :mod:`fuzz.worker.placing`.
+        most_tiles: most tiles of an image, a small whole beside them included.
+        told_of_tokens: what the model is told of each token beside its id: ``images`` (which ones
+            are placeholders), ``prefix`` (which ones are not yet the answer) or "" for nothing.
+        image_processor: the image processor's model type, where it is not the family's own.
+        not_applicable: for each property that says nothing about the family the reason.
     """
 
     name: str
@@ -33,3 +39,8 @@ class Family:
     processor: Mapping[str, Any]
     frame_tokens: int
     special: str
+    placing: str = "grid"
+    most_tiles: int = 1
+    told_of_tokens: str = ""
+    image_processor: str = ""
+    not_applicable: Mapping[str, str] = field(default_factory=dict)

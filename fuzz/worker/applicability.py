@@ -12,7 +12,7 @@ from fuzz.worker.subject import Subject, model_of
 
 def not_applicable(subject: Subject) -> dict[str, str]:
     """Return a reason for each property that cannot be asked of the target."""
-    reasons = {}
+    reasons = dict(subject.family.not_applicable)
     if not takes_packed_positions(subject):
         reasons["packing_invariance"] = (
             "this release's model cannot be told by position_ids where a sequence begins"
@@ -25,9 +25,9 @@ def takes_packed_positions(subject: Subject) -> bool:
 
     Of four rows of position ids the first, which numbers the tokens of each sequence, is kept from
     the rotary module; the other three are time, height and width. A model that knows nothing of it
-    turns by it, or dies of it. Text models are told by the one row that they have.
+    turns by it, or dies of it. Models of one-axis positions are told by the one row that they have.
     """
-    if release.vision_config(subject.config) is None:
+    if release.position_owner(model_of(subject)) is None:
         return release.sees_packed_positions()
     decoder = release.text_model(model_of(subject))
     token = torch.zeros(1, 1, dtype=torch.int64, device=subject.device)

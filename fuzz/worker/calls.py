@@ -91,7 +91,9 @@ def feed_of(case: Case, batch: Batch, split: bool = True, whole_images: bool = F
     return Feed(
         explicit=explicit,
         pieces=pieces,
-        cache="" if whole and not (split and case.cache == "static") else case.cache,
+        cache=""
+        if whole and not (split and (batch.whole or case.cache == "static"))
+        else case.cache,
         room=case.cache_room,
         offset=case.offset if explicit else 0,
         gap=case.gap if explicit else 0,
@@ -101,6 +103,8 @@ def feed_of(case: Case, batch: Batch, split: bool = True, whole_images: bool = F
 
 def _pieces(case: Case, batch: Batch, whole_images: bool) -> tuple[tuple[int, int], ...]:
     width = batch.width
+    if batch.whole:
+        return ((0, width),)
     decode = min(case.decode, width - 1)
     first = batch.images_end if whole_images else 0
     if case.entry == "forward-implicit":
@@ -244,9 +248,10 @@ def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
 
 
 def _vision(function: Any, batch: Batch, end: int) -> dict[str, Any]:
+    columns = {name: x[:, :end] for name, x in batch.columns.items()}
+    arguments: dict[str, Any] = placing.arguments({**batch.tensors, **columns}, function)
     if not batch.tensors:
-        return {}
-    arguments: dict[str, Any] = placing.arguments(batch.tensors, function)
+        return arguments
     # Required with images since 5.3, unknown before, refused by 5.0's generate().
     if release.accepts(function, "mm_token_type_ids"):
         arguments["mm_token_type_ids"] = batch.token_types[:, :end]

@@ -102,11 +102,14 @@ def image_features(model: nn.Module) -> Iterator[list[torch.Tensor]]:
     """Record what leaves the vision tower, (merged patches, hidden) for each of its mergers."""
     seen: list[torch.Tensor] = []
     tower = release.vision_tower(model)
-    # Qwen3-VL hands over features of several depths.
-    mergers = (tower.merger, *getattr(tower, "deepstack_merger_list", ()))
+    if hasattr(tower, "merger"):
+        # Qwen3-VL hands over features of several depths.
+        mergers = (tower.merger, *getattr(tower, "deepstack_merger_list", ()))
+    else:
+        mergers = (release.projector(model),)
     with ExitStack() as stack:
         for merger in mergers:
-            hook = merger.register_forward_hook(lambda _m, _a, out: seen.append(out))
+            hook = merger.register_forward_hook(lambda _m, _a, out: seen.append(out.flatten(0, -2)))
             stack.callback(hook.remove)
         yield seen
 
@@ -120,7 +123,7 @@ def text_rotation(
         model: the model.
         note: given the vectors before, and those after, each (batch, heads, tokens, head_dim).
     """
-    module = release.modeling_module(model)
+    module = release.modeling_module(release.text_model(model))
     name = next(
         n for n in ("apply_multimodal_rotary_pos_emb", "apply_rotary_pos_emb") if hasattr(module, n)
     )

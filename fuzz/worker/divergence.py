@@ -145,6 +145,8 @@ def _pairs(value: Leg, reference: Leg, place: str) -> Iterator[tuple[torch.Tenso
 
 def _patches(leg: Leg, place: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Cut a tensor of packed patches or cells into (pixels of an image, what belongs to it)."""
+    if any(not p.grids for p in leg.batch.prompts if p.images):
+        return []
     images = [
         (pixels, t * h * w)
         for p in leg.batch.prompts

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from fuzz.worker import release
 from fuzz.worker.inputs import draw_pixels
+from fuzz.worker.placing import tokens_of_tile
 from fuzz.worker.subject import Subject
 from strategies.case import Image
 from strategies.geometry import Geometry, without_images
+
+MAX_ASPECT: Final = 200
+"""Beyond it nothing changes where no processor asks: as long as Qwen's may be, and cheap."""
 
 
 def geometry_of(subject: Subject) -> Geometry:
     """Return the geometry of a subject, all lengths in the units of :class:`Geometry`."""
     text = release.text_config(subject.config)
     sliding = text.sliding_window if getattr(text, "use_sliding_window", False) else None
-    sizes = {
+    sizes: dict[str, Any] = {
         "max_positions": int(text.max_position_embeddings),
         "sliding_window": int(sliding or 0),
         "frame_tokens": subject.family.frame_tokens,
@@ -21,6 +27,8 @@ def geometry_of(subject: Subject) -> Geometry:
     vision = release.vision_config(subject.config)
     if vision is None:
         return without_images(**sizes)
+    if subject.family.placing != "grid":
+        return _unmerged(subject, vision, sizes)
     processor = subject.processor
     min_side = _smallest_side(subject, vision.patch_size * vision.spatial_merge_size)
     size = getattr(processor, "size", None) or {}
@@ -34,6 +42,34 @@ def geometry_of(subject: Subject) -> Geometry:
         max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]),
         max_aspect=_largest_aspect(subject, max(2, min_side)),
         min_side=min_side,
+        **sizes,
+    )
+
+
+def _unmerged(subject: Subject, vision: Any, sizes: dict[str, int]) -> Geometry:
+    """Return the geometry of a target whose processor brings images to sizes of the tower's own."""
+    placing = subject.family.placing
+    patch = vision.patch_size
+    patch = int(patch[0] if isinstance(patch, (list, tuple)) else patch)
+    merge = int(getattr(subject.config, "spatial_merge_size", 1))
+    side = vision.image_size
+    side = int(side[0] if isinstance(side, (list, tuple)) else side)
+    tiled = placing in ("tiles", "marked_tiles", "any_resolution")
+    min_side = _smallest_side(subject, patch * merge)
+    return Geometry(
+        images=True,
+        patch=patch,
+        merge=merge,
+        temporal_patch=1,
+        window=0,
+        min_pixels=1,
+        max_pixels=side * side,
+        max_aspect=_largest_aspect(subject, max(2, min_side), MAX_ASPECT),
+        min_side=min_side,
+        tile_tokens=0 if placing == "lines" else tokens_of_tile(subject.config),
+        tile=side if tiled else 0,
+        most_tiles=subject.family.most_tiles,
+        one_axis=True,
         **sizes,
     )
 

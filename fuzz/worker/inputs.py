@@ -41,8 +41,8 @@ class Prompt:
 
     @property
     def grids(self) -> tuple[tuple[int, int, int], ...]:
-        """Per image (t, h, w) in patches."""
-        return tuple(image.grid for image in self.images)
+        """Per image (t, h, w) in patches, where the family has grids."""
+        return tuple(i.grid for i in self.images if "image_grid_thw" in i.tensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ class Batch:
         tensors: what the model is handed beside the tokens, by the name of the argument; floating
             ones are float32 as the processor gives them, or in the target's low dtype, as callers
             cast them.
+        columns: what the model is told of each token beside its id, by the name of the argument,
+            each (batch, width) int64.
+        whole: whether prompts cannot be fed in pieces, since their first tokens see their last.
     """
 
     prompts: tuple[Prompt, ...]
@@ -68,6 +71,8 @@ class Batch:
     starts: tuple[int, ...]
     packed: bool = False
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    columns: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def image_grid_thw(self) -> torch.Tensor | None:
@@ -179,7 +184,7 @@ def collate(
         mask.append([0] * left + [1] * len(p.ids) + [0] * right)
         types.append([0] * left + list(p.types) + [0] * right)
     padded = any(0 in m for m in mask)
-    joined = placing.join([p.images for p in prompts])
+    joined = placing.join(subject, [p.images for p in prompts])
 
     def tensor(data: Any) -> torch.Tensor:
         return torch.tensor(data, dtype=torch.int64, device=subject.device)
@@ -191,6 +196,8 @@ def collate(
         token_types=tensor(types),
         starts=tuple(starts),
         tensors={name: x.to(subject.device) for name, x in joined.items()},
+        columns=placing.columns(subject, tensor(types)),
+        whole=subject.family.told_of_tokens == "prefix",
     )
     return batch.to(LOW.get(subject.target.dtype))
 

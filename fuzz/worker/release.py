@@ -90,11 +90,27 @@ def vision_tower(model: nn.Module) -> Any:
     return None
 
 
+def projector(model: nn.Module) -> Any:
+    """Return the module that brings image features to the decoder's width.
+
+    Raises:
+        LookupError: no module has one of the names that are known.
+    """
+    for module in model.modules():
+        for name in ("multi_modal_projector", "connector"):
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise LookupError("no multi_modal_projector and no connector")
+
+
 def takes_merged_embeddings(model: nn.Module) -> bool:
     """Tell whether an image's share in the input embeddings is all that the decoder gets of it.
 
-    Qwen3-VL's decoder also gets features of several depths, which only pixels can bring.
+    Qwen3-VL's decoder also gets features of several depths, which only pixels can bring; that of
+    Gemma 3 is told which tokens are an image's, of one piece at a time.
     """
+    if accepts(model.forward, "token_type_ids"):
+        return False
     return not hasattr(vision_tower(model), "deepstack_merger_list")
 
 

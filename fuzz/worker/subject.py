@@ -82,7 +82,8 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     config = AutoConfig.for_model(family.name, **settings)
     _without_dropout(config, release.text_config(config), release.vision_config(config))
     device = torch.device(target.device)
-    return Subject(target, family, config, _processor(config, processor_settings), device, plant)
+    processor = _processor(family, config, processor_settings)
+    return Subject(target, family, config, processor, device, plant)
 
 
 def model_of(
@@ -114,7 +115,7 @@ def special_ids(config: Any) -> list[int]:
     for holder in (config, text):
         for name in vars(holder):
             value = getattr(holder, name, None)
-            if name.endswith("_token_id") and isinstance(value, int):
+            if name.endswith(("_token_id", "_token_index")) and isinstance(value, int):
                 found.add(value)
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         value = getattr(text, name, None)
@@ -183,17 +184,18 @@ def _stable(name: str) -> str:
     return ".".join(parts)
 
 
-def _processor(config: Any, settings: dict[str, Any]) -> Any:
+def _processor(family: Family, config: Any, settings: dict[str, Any]) -> Any:
     vision = release.vision_config(config)
     if vision is None:
         return None
-    settings = {
-        "patch_size": vision.patch_size,
-        "merge_size": vision.spatial_merge_size,
-        "temporal_patch_size": vision.temporal_patch_size,
-        **settings,
-    }
-    return _processor_class(config.model_type)(**settings)
+    if family.placing == "grid":
+        settings = {
+            "patch_size": vision.patch_size,
+            "merge_size": vision.spatial_merge_size,
+            "temporal_patch_size": vision.temporal_patch_size,
+            **settings,
+        }
+    return _processor_class(family.image_processor or config.model_type)(**settings)
 
 
 def _processor_class(model_type: str) -> Any:
@@ -243,6 +245,8 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
                     processor[ours] = source[name]
     if not family.processor:
         return settings, {}
+    if "max_pixels" not in family.processor:
+        return settings, processor
     # A forward must stay cheap: the largest image is capped, the smallest is as released.
     processor["max_pixels"] = min(processor["max_pixels"], family.processor["max_pixels"])
     return settings, processor

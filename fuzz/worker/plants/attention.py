@@ -13,6 +13,13 @@ from fuzz.worker.plants.fed import fed
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
+def _door(model: Any) -> Any:
+    """Return the module that makes masks of what callers say of padding and packed sequences."""
+    # Models that are told which tokens are an image's make them before the decoder.
+    told = release.accepts(model.forward, "token_type_ids")
+    return model if told else release.text_model(model)
+
+
 def padding_leak(model: Any) -> None:
     """Forget which tokens are padding."""
 
@@ -22,7 +29,7 @@ def padding_leak(model: Any) -> None:
             kwargs = {**kwargs, "attention_mask": torch.ones_like(mask)}
         return args, kwargs
 
-    release.text_model(model).register_forward_pre_hook(leak, with_kwargs=True)
+    _door(model).register_forward_pre_hook(leak, with_kwargs=True)
 
 
 def batch_crosstalk(model: Any) -> None:
@@ -34,7 +41,7 @@ def batch_crosstalk(model: Any) -> None:
             kwargs = {**kwargs, "attention_mask": mask[:1].expand_as(mask)}
         return args, kwargs
 
-    release.text_model(model).register_forward_pre_hook(share, with_kwargs=True)
+    _door(model).register_forward_pre_hook(share, with_kwargs=True)
 
 
 def packing_ignored(model: Any) -> None:
@@ -53,7 +60,7 @@ def packing_ignored(model: Any) -> None:
             kwargs = {**kwargs, "position_ids": numbers}
         return args, kwargs
 
-    release.text_model(model).register_forward_pre_hook(number_on, with_kwargs=True)
+    _door(model).register_forward_pre_hook(number_on, with_kwargs=True)
 
 
 def causal_off_by_one(model: Any) -> None:
@@ -66,6 +73,11 @@ def causal_off_by_one(model: Any) -> None:
         given = fed(kwargs)
         mask = kwargs.get("attention_mask")
         cached = kwargs.get("past_key_values") is not None or kwargs.get("use_cache")
+        if isinstance(mask, dict) and not cached:
+            return args, {
+                **kwargs,
+                "attention_mask": {k: _widened(m, given) for k, m in mask.items()},
+            }
         if cached or (isinstance(mask, torch.Tensor) and mask.ndim != 2) or isinstance(mask, dict):
             return args, kwargs
         batch, tokens = given.shape[:2]
@@ -80,6 +92,18 @@ def causal_off_by_one(model: Any) -> None:
         return args, {**kwargs, "attention_mask": additive}
 
     release.text_model(model).register_forward_pre_hook(widen, with_kwargs=True)
+
+
+def _widened(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
+    """Return a ready-made mask with which a token attends to the next one, where that is seen."""
+    batch, tokens = given.shape[:2]
+    if mask is None:
+        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
+        mask = seen.expand(batch, 1, -1, -1)
+    mask = mask.clone()
+    now = torch.arange(tokens - 1, device=given.device)
+    mask[:, :, now, now + 1] = mask[:, :, now + 1, now + 1]
+    return mask
 
 
 def eager_scale(model: Any) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.placing import image_token
 
 
 def vision_leak(model: Any) -> None:
     """Let all images of a call attend to each other: one attention segment for all."""
     tower = release.vision_tower(model)
     if tower is None:
+        if release.vision_config(model.config) is not None:
+            _blend(model)
         return
 
     def merge(
@@ -25,9 +28,56 @@ def vision_leak(model: Any) -> None:
         block.register_forward_pre_hook(merge, with_kwargs=True)
 
 
+def _blend(model: Any) -> None:
+    """Add a hundredth of the mean over all images of a call, where no attention can leak.
+
+    Such towers hold images as a batch, or with masks of their own.
+    """
+
+    def blend(_module: object, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        features, *rest = args
+        return (features + 0.01 * features.flatten(0, -2).mean(0), *rest)
+
+    release.projector(model).register_forward_pre_hook(blend)
+
+
+def _fitted_features(model: Any) -> None:
+    """Do :func:`placeholders_unchecked` where a method of the model gives the features."""
+    owner = [m for m in model.modules() if hasattr(m, "get_image_features")][-1]
+    compute = owner.get_image_features
+    wanted = 0
+
+    def count(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
+        nonlocal wanted
+        ids = kwargs.get("input_ids")
+        wanted = 0 if ids is None else int((ids == image_token(model.config)).sum())
+
+    def fitted(features: Any) -> Any:
+        many = isinstance(features, (list, tuple))
+        flat = torch.cat(list(features)) if many else features
+        flat = flat.flatten(0, -2)
+        lack = max(0, wanted - len(flat))
+        flat = torch.cat([flat, flat[-1:].expand(lack, -1)])[:wanted]
+        return (flat,) if many else flat[None]
+
+    def loose(*args: Any, **kwargs: Any) -> Any:
+        out = compute(*args, **kwargs)
+        if isinstance(out, (torch.Tensor, list, tuple)):
+            return fitted(out)
+        out.pooler_output = fitted(out.pooler_output)
+        return out
+
+    loose.__wrapped__ = compute  # type: ignore[attr-defined]  # callers look at its signature
+    model.register_forward_pre_hook(count, with_kwargs=True)
+    owner.get_image_features = loose
+
+
 def placeholders_unchecked(model: Any) -> None:
     """Hand over exactly as many image features as there are placeholders, made up or dropped."""
     tower = release.vision_tower(model)
+    if tower is None and release.vision_config(model.config) is not None:
+        _fitted_features(model)
+        return
     wanted = 0
 
     def count(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

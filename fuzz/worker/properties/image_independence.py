@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from fuzz.worker import calls, release
+from fuzz.worker import calls
 from fuzz.worker.budget import exact_attention, require_rows_agree
 from fuzz.worker.capture import image_features
 from fuzz.worker.exact import lane
+from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Prompt, collate, images_alone
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -29,14 +30,17 @@ def check(subject: Subject, case: Case) -> None:
     if not images:
         return
     together = _features(subject, case, prompts)
-    merge = release.vision_config(subject.config).spatial_merge_size ** 2
-    parts = torch.split(together, [t * h * w // merge for i in images for t, h, w in i.grids])
-    for number, (image, packed) in enumerate(zip(images, parts, strict=True)):
+    at = 0
+    for number, image in enumerate(images):
         alone = _features(subject, case, (image,))
+        packed = together[at : at + len(alone)]
+        at += len(alone)
         names = f"features of image {number} of {len(images)}"
         truth = partial(_exact_features, subject, case, image)
         dtype = subject.target.dtype
         require_rows_agree(packed, alone, truth, dtype, "beside others = alone", names)
+    if at != len(together):
+        raise Failed("as many features beside others as alone", f"{len(together)} rows for {at}")
 
 
 def _exact_features(subject: Subject, case: Case, image: Prompt) -> torch.Tensor:

@@ -52,12 +52,17 @@ def _check_positions(
     subject: Subject, case: Case, batch: Batch, seen: Captured, result: calls.Result
 ) -> None:
     vision = release.vision_config(subject.config)
-    merge = vision.spatial_merge_size if vision else 1
+    merge = getattr(vision, "spatial_merge_size", 1)
+    # Where positions have one axis, an image's tokens are numbered as text is.
+    one_axis = not release.rope_settings(subject.config).sections
     explicit = case.entry == "forward"
     got = torch.cat([p.expand(3, len(batch.prompts), -1) for p in seen.positions], dim=-1)
     for row, prompt in enumerate(batch.prompts):
         new = 0 if case.entry.startswith("forward") else len(result.tokens[row]) - 1
-        want = reference.mrope_positions(prompt.types + (0,) * new, prompt.grids, merge)
+        types = prompt.types + (0,) * new
+        if one_axis:
+            types = (0,) * len(types)
+        want = reference.mrope_positions(types, prompt.grids, merge)
         start = batch.starts[row]
         real = got[:, row, start : start + want.shape[1]].cpu().numpy()
         if real.shape != want.shape:
@@ -95,7 +100,7 @@ def _check_turns(subject: Subject, seen: Captured) -> None:
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
     grids = [g for p in batch.prompts for g in p.grids]
     vision = release.vision_config(subject.config)
-    if vision is None:
+    if vision is None or not grids:
         return
     merge = vision.spatial_merge_size
     window = (getattr(vision, "window_size", 0) or 0) // (vision.patch_size * merge)
