@@ -17,7 +17,7 @@ from fuzz.files import read_json, write_text
 from fuzz.regression import LEDGER
 from fuzz.target import ATTENTION, Target
 from fuzz.verdict import Signature
-from strategies.case import Case
+from strategies.case import Case, has_images
 
 FORMAT_VERSION: Final = 1
 
@@ -42,6 +42,7 @@ class Entry:
         when: fields of a case and the values they must have, so that the entry does not cover
             what fails alike for another reason; empty for any case.
         sliding_window: whether it is limited to targets whose text model has a sliding window.
+        images: whether it is limited to cases with an image.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Entry:
     attn: str = ""
     when: Mapping[str, Any] = field(default_factory=dict)
     sliding_window: bool = False
+    images: bool = False
 
 
 def load(folder: Path) -> tuple[Entry, ...]:
@@ -127,6 +129,8 @@ def covers(
         return False
     if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
         return False
+    if entry.images and not has_images(case):
+        return False
     return all(getattr(case, name) == value for name, value in entry.when.items())
 
 
@@ -171,6 +175,8 @@ def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
             raise ValueError(f"'attn' is {entry.attn!r}; known: {', '.join(ATTENTION)}")
         if not isinstance(entry.sliding_window, bool):
             raise ValueError(f"'sliding_window' is {entry.sliding_window!r}, not true or false")
+        if not isinstance(entry.images, bool):
+            raise ValueError(f"'images' is {entry.images!r}, not true or false")
         if unknown:
             raise ValueError(f"'when' names no field of a case: {', '.join(sorted(unknown))}")
         if entry.expires:

@@ -206,7 +206,7 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     # Every choice is made whether it is of use or not, and what is of no use is put back to its
     # default: the shrinker can then change one choice without shifting all that follow.
     entries = _STATEFUL_ENTRIES if demands.stateful else _ALL_ENTRIES
-    entry = draw(_FORWARD_ENTRIES if demands.forward_only else entries)
+    entry = _possible(geometry, draw(_FORWARD_ENTRIES if demands.forward_only else entries))
     least = demands.extra_padding
     padding = draw(weighted(least, _MAX_PADDING, (least,), (least,), (least,), (1,)))
     gain = draw(_GAINS)
@@ -271,6 +271,12 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         gain=gain,
         seed=seed,
     )
+
+
+def _possible(geometry: Geometry, entry: Entry) -> Entry:
+    """Return the entry, or plain generate where a model does not generate from embeddings."""
+    lacks = entry == "generate-embeds" and not geometry.takes_embeddings
+    return "generate" if lacks else entry
 
 
 @st.composite
@@ -408,7 +414,7 @@ def _fitted(geometry: Geometry, image: Image, tokens: int) -> Image:
 
 @st.composite
 def _calls(draw: st.DrawFn, geometry: Geometry) -> Call:
-    entry = draw(_HISTORY_ENTRIES)
+    entry = _possible(geometry, draw(_HISTORY_ENTRIES))
     prompt = _Prompt(text_only=entry == "generate-embeds", images=1, cap=_HISTORY_TEXT)
     return Call(draw(_rows(geometry, prompt)), entry)
 

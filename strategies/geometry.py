@@ -33,6 +33,9 @@ class Geometry:
             where their number follows the size.
         tile: pixels along one side of a tile, 0 where an image is not cut into tiles.
         most_tiles: most tiles of an image, a small whole beside them included.
+        aspect_refused: whether the processor refuses an image beyond ``max_aspect``; else
+            that is only how far images are drawn.
+        takes_embeddings: whether ``generate`` takes ``inputs_embeds``.
         one_axis: whether positions number a row's tokens, images or not.
     """
 
@@ -51,6 +54,8 @@ class Geometry:
     tile_tokens: int = 0
     tile: int = 0
     most_tiles: int = 1
+    aspect_refused: bool = True
+    takes_embeddings: bool = True
     one_axis: bool = False
 
     @property

@@ -44,7 +44,7 @@ def invalid_image_sizes(geometry: Geometry) -> st.SearchStrategy[Image]:
     """Return a strategy for sizes that a processor has to refuse, in pixels.
 
     They have a side of 0 pixels, or an aspect ratio just or far past the limit (none of these if
-    an image within :data:`MAX_SIDE` cannot pass it). Shrinks to 0x0.
+    an image within :data:`MAX_SIDE` cannot pass it, or there is none). Shrinks to 0x0.
 
     Args:
         geometry: the target's sizes and limits.
@@ -53,7 +53,7 @@ def invalid_image_sizes(geometry: Geometry) -> st.SearchStrategy[Image]:
     empty = side.map(lambda n: (0, n))
     kinds = [empty]
     thickest = (MAX_SIDE - 1) // geometry.max_aspect
-    if thickest >= 1:
+    if thickest >= 1 and geometry.aspect_refused:
         kinds.append(weighted(1, thickest, (1,)).flatmap(lambda n: _too_long(geometry, n)))
     return st.tuples(st.one_of(kinds), st.booleans()).map(
         lambda drawn: Image(*(reversed(drawn[0]) if drawn[1] else drawn[0]))

@@ -63,6 +63,9 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
         for image in images
         if not accepts_size(geometry, image)
     ]
+    entries = {case.entry, *(call.entry for call in case.history)}
+    if "generate-embeds" in entries and not geometry.takes_embeddings:
+        reasons.append("the target's generate takes no embeddings")
     if images and not geometry.images:
         reasons.append("the target takes no images")
     if case.extra_placeholders:

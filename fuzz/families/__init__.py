@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from fuzz.families import (
+    gemma3,
     idefics3,
     internvl,
     llama,
     llava,
+    llava_next,
     llava_onevision,
     mistral3,
     paligemma,
@@ -30,10 +32,12 @@ FAMILIES: Final[dict[str, Family]] = {
         qwen2.FAMILY,
         mistral3.FAMILY,
         llava.FAMILY,
+        llava_next.FAMILY,
         llava_onevision.FAMILY,
         internvl.FAMILY,
         idefics3.FAMILY,
         smolvlm.FAMILY,
+        gemma3.FAMILY,
         paligemma.FAMILY,
     )
 }

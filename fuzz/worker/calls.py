@@ -187,7 +187,7 @@ def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = 
         else:
             arguments["input_ids"] = batch.input_ids[:, start:end]
             if start == 0:
-                arguments.update(_vision(model.forward, batch, end))
+                arguments.update(_vision(model, batch, end))
         if batch.attention_mask is not None:
             arguments["attention_mask"] = batch.attention_mask[:, :end]
         if positions is not None:
@@ -236,7 +236,7 @@ def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
         model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
-            **_vision(model.forward, batch, batch.width),
+            **_vision(model, batch, batch.width),
         )
 
     try:
@@ -247,7 +247,10 @@ def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
     return embeds
 
 
-def _vision(function: Any, batch: Batch, end: int) -> dict[str, Any]:
+def _vision(model: Any, batch: Batch, end: int) -> dict[str, Any]:
+    function = model.forward
+    # Most models cast what they are given, but not all, in all releases: callers do.
+    batch = batch.to(next(model.parameters()).dtype)
     columns = {name: x[:, :end] for name, x in batch.columns.items()}
     arguments: dict[str, Any] = placing.arguments({**batch.tensors, **columns}, function)
     if not batch.tensors:
@@ -298,7 +301,7 @@ def generate(
         arguments["inputs_embeds"] = model.get_input_embeddings()(batch.input_ids)
     else:
         arguments["input_ids"] = batch.input_ids
-        arguments.update(_vision(model.forward, batch, batch.width))
+        arguments.update(_vision(model, batch, batch.width))
     out = model.generate(**arguments)
     logits = torch.stack([step.to(out.logits[0].device) for step in out.logits], dim=1)
     chosen = out.sequences[:, -logits.shape[1] :].tolist()

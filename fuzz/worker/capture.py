@@ -36,8 +36,14 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
     seen = Captured()
     module = release.modeling_module(model)
 
+    kinds: list[Any] = []
+
     def on_positions(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen.positions.append(positions_given(args, kwargs))
+        # Gemma 3 asks once for each kind of its layers, with the same positions.
+        kind = kwargs.get("layer_type", args[2] if len(args) > 2 else None)
+        kinds.append(kind)
+        if kind == kinds[0]:
+            seen.positions.append(positions_given(args, kwargs))
 
     def on_text(inputs: tuple[Any, ...], outputs: Any) -> None:
         for before, after in zip(inputs[:2], outputs, strict=True):

@@ -56,6 +56,7 @@ def _unmerged(subject: Subject, vision: Any, sizes: dict[str, int]) -> Geometry:
     side = int(side[0] if isinstance(side, (list, tuple)) else side)
     tiled = placing in ("tiles", "marked_tiles", "any_resolution")
     min_side = _smallest_side(subject, patch * merge)
+    max_aspect = _largest_aspect(subject, max(2, min_side), MAX_ASPECT)
     return Geometry(
         images=True,
         patch=patch,
@@ -64,7 +65,9 @@ def _unmerged(subject: Subject, vision: Any, sizes: dict[str, int]) -> Geometry:
         window=0,
         min_pixels=1,
         max_pixels=side * side,
-        max_aspect=_largest_aspect(subject, max(2, min_side), MAX_ASPECT),
+        max_aspect=max_aspect,
+        aspect_refused=max_aspect < MAX_ASPECT,
+        takes_embeddings=release.generates_from_embeddings(subject.family.architecture),
         min_side=min_side,
         tile_tokens=0 if placing == "lines" else tokens_of_tile(subject.config),
         tile=side if tiled else 0,

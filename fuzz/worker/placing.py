@@ -210,10 +210,12 @@ def _any_resolution(subject: Subject, image: PIL.Image.Image, extra: int) -> Pla
         rows -= (rows - int(round(image.height * (cols / image.width), 7))) // 2 * 2
     else:
         cols -= (cols - int(round(image.width * (rows / image.height), 7))) // 2 * 2
-    most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
-    ratio = math.sqrt(rows * cols / (most * side**2))
-    if ratio > 1.1:
-        rows, cols = int(rows // ratio), int(cols // ratio)
+    # LLaVA-OneVision scales down what is more than so many tiles.
+    limit = str(getattr(config, "vision_aspect_ratio", ""))
+    if limit.startswith("anyres_max_"):
+        ratio = math.sqrt(rows * cols / (int(limit.removeprefix("anyres_max_")) * side**2))
+        if ratio > 1.1:
+            rows, cols = int(rows // ratio), int(cols // ratio)
     count = side**2 + rows * (cols + 1) + extra
     sizes = torch.tensor([[image.height, image.width]])
     return _between_markers(

@@ -43,12 +43,27 @@ def text_config(config: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def rope_settings(config: Any) -> RopeSettings:
-    """Read the rotary parameters that are in effect, under their old or new names."""
+def rope_settings(config: Any, layer: int = 0) -> RopeSettings:
+    """Read the rotary parameters that are in effect in a layer, under their old or new names.
+
+    Args:
+        config: of the whole model.
+        layer: number of the layer; in Gemma 3 sliding and full layers have a base each.
+
+    Raises:
+        ValueError: the config states no base.
+    """
     text = text_config(config)
     table: Mapping[str, Any] = (
         getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     )
+    kinds = getattr(text, "layer_types", None) or ("",)
+    kind_of_layer = kinds[layer % len(kinds)]
+    local = getattr(text, "rope_local_base_freq", None)
+    if isinstance(table.get(kind_of_layer), Mapping):
+        table = table[kind_of_layer]
+    elif local is not None and kind_of_layer == "sliding_attention":
+        table = {"rope_theta": local}
     theta = table.get("rope_theta") or getattr(text, "rope_theta", None)
     if theta is None:
         raise ValueError("the config states no rope_theta")
@@ -60,6 +75,15 @@ def rope_settings(config: Any) -> RopeSettings:
         sections=tuple(table.get("mrope_section") or ()),
         interleaved=bool(table.get("mrope_interleaved", False)),
         head_dim=int(head),
+    )
+
+
+def generates_from_embeddings(architecture: str) -> bool:
+    """Tell whether a model class hands ``inputs_embeds`` on in ``generate``, as that looks."""
+    import transformers
+
+    return accepts(
+        getattr(transformers, architecture).prepare_inputs_for_generation, "inputs_embeds"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -87,8 +88,11 @@ def _check_positions(
 
 
 def _check_turns(subject: Subject, seen: Captured) -> None:
-    rope = release.rope_settings(subject.config)
+    turned: Counter[int] = Counter()
     for call, before, after in seen.turns:
+        # Each layer turns its queries, then its keys.
+        rope = release.rope_settings(subject.config, turned[call] // 2)
+        turned[call] += 1
         positions = seen.positions[call].expand(3, before.shape[0], -1).cpu().numpy()
         for row in range(before.shape[0]):
             angles = reference.mrope_angles(
