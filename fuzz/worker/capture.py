@@ -56,6 +56,11 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
         for before, after in zip(inputs, outputs, strict=False):
             seen.vision_turns.append((before.flatten(0, -3), after.flatten(0, -3)))
 
+    def on_images(inputs: tuple[Any, ...], outputs: Any) -> None:
+        # (1, heads, patches, head_dim)
+        for before, after in zip(inputs[:2], outputs, strict=True):
+            seen.vision_turns.append((before[0].transpose(0, 1), after[0].transpose(0, 1)))
+
     with ExitStack() as stack:
         hook = release.text_model(model).rotary_emb.register_forward_pre_hook(
             on_positions, with_kwargs=True
@@ -64,6 +69,8 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
         stack.enter_context(text_rotation(model, on_text))
         if hasattr(module, "apply_rotary_pos_emb_vision"):
             stack.enter_context(_wrapped(module, "apply_rotary_pos_emb_vision", on_vision))
+        if (images := release.rotary_images(model)) is not None:
+            stack.enter_context(_wrapped(images, "apply_rotary_pos_emb", on_images))
         yield seen
 
 

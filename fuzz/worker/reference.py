@@ -138,6 +138,27 @@ def vision_angles(
     return np.concatenate([where[:, :1] * frequency, where[:, 1:] * frequency], axis=1)
 
 
+def alternating_vision_angles(
+    grids: Sequence[tuple[int, int]], head_dim: int, theta: float
+) -> Floats:
+    """Return the angles of Pixtral's 2D rope, shape (patches, head_dim // 2).
+
+    Row and column take turns in one series of frequencies ``theta ** (-2 j / head_dim)``: even
+    ``j`` turn with the row, odd ones with the column (arXiv:2410.07073, section 2.1). Released
+    checkpoints in transformers' layout hold the row's pairs first, then the column's.
+
+    Args:
+        grids: (rows, columns) of patches, one per image, each row by row.
+        head_dim: size of a vision head.
+        theta: base of the frequencies.
+    """
+    frequency = theta ** (-2.0 * np.arange(head_dim // 2, dtype=np.float64) / head_dim)
+    places = [(y, x) for rows, cols in grids for y in range(rows) for x in range(cols)]
+    where = np.array(places, dtype=np.float64).reshape(-1, 2)
+    turns = [where[:, :1] * frequency[0::2], where[:, 1:] * frequency[1::2]]
+    return np.concatenate(turns, axis=1)
+
+
 def _cells(rows: int, cols: int, window: int) -> list[tuple[int, int]]:
     """Return (row, column) of each merged cell, in the order in which the tower holds them."""
     side = window or max(rows, cols)

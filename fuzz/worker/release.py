@@ -114,6 +114,21 @@ def vision_tower(model: nn.Module) -> Any:
     return None
 
 
+def vision_theta(config: Any) -> float:
+    """Return the base of a vision tower's rotary frequencies, where its config states one."""
+    vision = vision_config(config)
+    table = getattr(vision, "rope_parameters", None) or {}
+    return float(table.get("rope_theta") or vision.rope_theta)
+
+
+def rotary_images(model: nn.Module) -> Any:
+    """Return the Python module of a tower that turns whole images (Pixtral's), None for others."""
+    for module in model.modules():
+        if hasattr(module, "patch_positional_embedding"):
+            return modeling_module(module)
+    return None
+
+
 def projector(model: nn.Module) -> Any:
     """Return the module that brings image features to the decoder's width.
 

@@ -102,15 +102,22 @@ def _check_turns(subject: Subject, seen: Captured) -> None:
 
 
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
-    grids = [g for p in batch.prompts for g in p.grids]
+    for before, after in seen.vision_turns:
+        angles = _vision_angles(subject, batch, before.shape[-1])
+        _compare(subject, before.transpose(0, 1), after.transpose(0, 1), angles, "vision rotation")
+
+
+def _vision_angles(subject: Subject, batch: Batch, head_dim: int) -> reference.Floats:
+    """Return the angles of the images' patches by the rule of the target's tower."""
     vision = release.vision_config(subject.config)
-    if vision is None or not grids:
-        return
+    if (sizes := batch.tensors.get("image_sizes")) is not None:
+        patches = [(h // vision.patch_size, w // vision.patch_size) for h, w in sizes.tolist()]
+        theta = release.vision_theta(subject.config)
+        return reference.alternating_vision_angles(patches, head_dim, theta)
+    grids = [g for p in batch.prompts for g in p.grids]
     merge = vision.spatial_merge_size
     window = (getattr(vision, "window_size", 0) or 0) // (vision.patch_size * merge)
-    for before, after in seen.vision_turns:
-        angles = reference.vision_angles(grids, merge, before.shape[-1], window=window)
-        _compare(subject, before.transpose(0, 1), after.transpose(0, 1), angles, "vision rotation")
+    return reference.vision_angles(grids, merge, head_dim, window=window)
 
 
 def _compare(

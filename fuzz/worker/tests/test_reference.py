@@ -110,3 +110,16 @@ def test_vision_frequencies_are_those_of_half_a_head() -> None:
 
     angles = vision_angles([(1, 2, 2)], 1, 8)
     np.testing.assert_allclose(angles[3], [1.0, 0.01, 1.0, 0.01], rtol=1e-14)
+
+
+def test_alternating_vision_rope_by_hand() -> None:
+    """Head of 8, theta 16: of the frequencies 1, 1/2, 1/4, 1/8 every second is the row's."""
+    from fuzz.worker.reference import alternating_vision_angles
+
+    angles = alternating_vision_angles([(1, 2), (2, 1)], 8, 16.0)
+    assert angles.tolist() == [
+        [0.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.5, 0.125],
+        [0.0, 0.0, 0.0, 0.0],
+        [1.0, 0.25, 0.0, 0.0],
+    ]
