@@ -53,5 +53,6 @@ FAMILY: Final = Family(
     special="images are cut into tiles of the vision tower's size, and a small whole beside them; "
     "learned vision positions; four patches become one token",
     placing="tiles",
+    image_processor="got_ocr2",
     most_tiles=5,
 )

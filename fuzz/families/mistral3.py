@@ -47,8 +47,7 @@ FAMILY: Final = Family(
         "image_token_index": 155,
         "tie_word_embeddings": False,
     },
-    # Patches of merged cells, as the family's processor hands its image processor.
-    processor={"size": {"longest_edge": 112}, "patch_size": {"height": 28, "width": 28}},
+    processor={"size": {"longest_edge": 112}},
     frame_tokens=4,
     special="images keep their shape and stand line by line, a text token after each line; 2D "
     "rotary in the vision tower, which holds all images as one sequence with blocks",

@@ -195,7 +195,17 @@ def _processor(family: Family, config: Any, settings: dict[str, Any]) -> Any:
             "temporal_patch_size": vision.temporal_patch_size,
             **settings,
         }
-    return _processor_class(family.image_processor or config.model_type)(**settings)
+    if family.placing == "lines":
+        # Patches of merged cells, as the family's processor tells its image processor.
+        cell = vision.patch_size * getattr(config, "spatial_merge_size", 1)
+        settings = {**settings, "patch_size": {"height": cell, "width": cell}}
+    cls = _processor_class(family.image_processor or config.model_type)
+    try:
+        return cls(**settings)
+    except ImportError as error:
+        # Some releases' Pillow classes ask for torchvision all the same.
+        said = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise WorkerSetupError(f"{cls.__name__} cannot be made: {said}") from None
 
 
 def _processor_class(model_type: str) -> Any:
@@ -224,6 +234,7 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
         (settings, "num_hidden_layers"),
         (settings.get("text_config"), "num_hidden_layers"),
         (settings.get("vision_config"), "depth"),
+        (settings.get("vision_config"), "num_hidden_layers"),
     ):
         if isinstance(holder, dict) and isinstance(holder.get(name), int):
             holder[name] = min(holder[name], SLIM_LAYERS)
@@ -246,10 +257,21 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
     if not family.processor:
         return settings, {}
     if "max_pixels" not in family.processor:
-        return settings, processor
+        return settings, _as_stored(family, stored if file.exists() else {})
     # A forward must stay cheap: the largest image is capped, the smallest is as released.
     processor["max_pixels"] = min(processor["max_pixels"], family.processor["max_pixels"])
     return settings, processor
+
+
+def _as_stored(family: Family, stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a processor's settings as they are stored, but for the largest image's size."""
+    settings = {name: stored.get(name, value) for name, value in family.processor.items()}
+    longest = family.processor.get("size", {}).get("longest_edge")
+    given = settings.get("size", {}).get("longest_edge")
+    if family.placing == "lines" and longest and given:
+        # Of the others the size decides which tiles the vision tower gets.
+        settings["size"] = {"longest_edge": min(longest, given)}
+    return settings
 
 
 def _read_json(file: Path, hint: str) -> dict[str, Any]:
