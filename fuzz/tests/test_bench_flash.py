@@ -30,7 +30,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, release: str = "5.23.0", **changes
     ready = {"versions": {"transformers": release}, "geometry": geometry_to_plain(QWEN2_VL)}
 
     @contextlib.contextmanager
-    def measuring(_target: object) -> Iterator[tuple[Any, Any]]:
+    def measuring(*_targets: object) -> Iterator[tuple[Any, Any]]:
         yield ready, None
 
     def ask(_talk: object, request: dict[str, Any]) -> dict[str, Any]:

@@ -96,3 +96,8 @@ def test_a_part_of_it_on_this_machine(
 def test_a_target_that_cannot_be_started_is_a_setup_problem() -> None:
     with pytest.raises(SetupProblem):
         main(Target(), functools.partial(Supervisor, python="/no/such/python"), ())
+
+
+def test_every_planted_defect_must_be_seen_on_the_lane_that_is_the_default():
+    lane = Lane(Target(), "")
+    assert not [name for name in PLANTS if expected_to_be_missed(name, lane)]

@@ -18,10 +18,9 @@ MAX_ASPECT: Final = 200
 def geometry_of(subject: Subject) -> Geometry:
     """Return the geometry of a subject, all lengths in the units of :class:`Geometry`."""
     text = release.text_config(subject.config)
-    sliding = text.sliding_window if getattr(text, "use_sliding_window", False) else None
     sizes: dict[str, Any] = {
         "max_positions": int(text.max_position_embeddings),
-        "sliding_window": int(sliding or 0),
+        "sliding_window": release.sliding_window(text),
         "frame_tokens": subject.family.frame_tokens,
     }
     vision = release.vision_config(subject.config)

@@ -43,6 +43,17 @@ def text_config(config: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
+def sliding_window(text: Any) -> int:
+    """Return how many tokens sliding attention sees in a text config's layers, 0 without any."""
+    # Qwen's configs have a switch beside the number, and the number alone means nothing.
+    if not getattr(text, "use_sliding_window", True):
+        return 0
+    layers = getattr(text, "layer_types", None)
+    if layers and "sliding_attention" not in layers:
+        return 0
+    return int(getattr(text, "sliding_window", None) or 0)
+
+
 def rope_settings(config: Any, layer: int = 0) -> RopeSettings:
     """Read the rotary parameters that are in effect in a layer, under their old or new names.
 

@@ -1,7 +1,7 @@
-"""How far flash_attention_2 is from eager: ``python -m fuzz.worker.flash.measure TARGET``.
+"""How far flash_attention_2 is from eager: ``python -m fuzz.worker.flash.measure TARGET EAGER``.
 
-TARGET is a target as JSON. Prints a line of JSON once ready, then one for each line that it reads:
-a case, and the negative controls to run it with as well.
+Both are targets as JSON, the second as the first but for its config. Prints a line of JSON once
+ready, then one for each line that it reads: a case, and the negative controls to run it with.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ EAGER = "eager"
 LEG = f"{FLASH} = {EAGER}"
 
 
-def main(target: dict[str, Any]) -> None:
+def main(target: dict[str, Any], eager: dict[str, Any]) -> None:
     """Build both models, say so, answer until standard input ends.
 
     Args:
         target: of :func:`fuzz.target.target_to_plain`, with flash_attention_2.
+        eager: what eager attention runs on.
     """
     # Ours alone: some releases print, which goes to standard error from here on.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -40,29 +41,30 @@ def main(target: dict[str, Any]) -> None:
     from strategies.geometry import geometry_to_plain
 
     subject = make_subject(target_from_plain(target), lambda _: None)
+    reference = make_subject(target_from_plain(eager), lambda _: None)
     ready = {"versions": versions, "geometry": geometry_to_plain(geometry_of(subject))}
     print(json.dumps(ready), file=answers)
     for line in sys.stdin:
         request = json.loads(line)
-        answer = measured(subject, from_plain(request["case"]), request["controls"])
+        answer = measured(subject, reference, from_plain(request["case"]), request["controls"])
         print(json.dumps(answer), file=answers)
 
 
-def measured(subject: Any, case: Case, controls: list[str]) -> dict[str, Any]:
+def measured(subject: Any, eager: Any, case: Case, controls: list[str]) -> dict[str, Any]:
     """Return what comparing a case gave.
 
     Args:
         subject: the subject.
+        eager: what eager attention runs on: the same, or with another config.
         case: the case.
         controls: names of :data:`fuzz.worker.flash.controls.CONTROLS`.
 
     Returns:
         ``padded``, whether any row is; ``outcome``, ``distance`` (None where there is none), and
         ``eager``, whether it is eager that could not be run; ``noticed``: for each control whether
-        a case that passes without it does not with it, or whether, of a case that fails anyhow, it
-        changes what flash_attention_2 gives; empty where either could not be run.
+        a case that passes without it fails with it; empty for a case that fails anyhow.
     """
-    from fuzz.worker import calls
+    from fuzz.worker import calls, release
     from fuzz.worker.compare import distance
     from fuzz.worker.exact import lane, tolerance
     from fuzz.worker.failure import raised
@@ -72,13 +74,16 @@ def measured(subject: Any, case: Case, controls: list[str]) -> dict[str, Any]:
     dtype = subject.target.dtype
 
     def logits(attn: str) -> Any:
-        return calls.run(subject, model_of(subject, attn, case.gain), case, batch)
+        built = eager if attn == EAGER else subject
+        return calls.run(built, model_of(built, attn, case.gain), case, batch)
 
     def gap(result: Any, reference: Any) -> float:
         pairs = calls.comparable(result, reference)
         gaps = [distance(a, b) for a, b in pairs]
         return max(gaps) if all(g == g for g in gaps) else float("inf")
 
+    vision = release.vision_config(subject.config)
+    vision_heads = vision.num_heads if vision else 0
     answer: dict[str, Any] = {"padded": False, "distance": None, "eager": True, "noticed": {}}
     with lane(dtype):
         try:
@@ -86,17 +91,15 @@ def measured(subject: Any, case: Case, controls: list[str]) -> dict[str, Any]:
             answer["padded"] = any(len(p.ids) < batch.width for p in batch.prompts)
             reference = logits(EAGER)
             answer["eager"] = False
-            plain = logits(FLASH)
-            apart = gap(plain, reference)
+            apart = gap(logits(FLASH), reference)
         except Exception as error:
             return {**answer, "outcome": outcome_to_plain(raised(error))}
         outcome = Outcome("pass")
         if not apart <= tolerance(dtype):
             signature = Signature("attention_agreement", "fail", LEG)
             outcome = Outcome("fail", f"{LEG}: differ by {apart:.2g}", signature)
-            reference = plain
-        for control in controls:
-            with in_place(control, subject.config.vision_config.num_heads):
+        for control in controls if outcome.verdict == "pass" else ():
+            with in_place(control, vision_heads):
                 try:
                     answer["noticed"][control] = not gap(logits(FLASH), reference) <= tolerance(
                         dtype
@@ -107,4 +110,4 @@ def measured(subject: Any, case: Case, controls: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main(json.loads(sys.argv[1]), json.loads(sys.argv[2]))

@@ -22,7 +22,10 @@ def vision_leak(model: Any) -> None:
         _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         bounds = kwargs["cu_seqlens"]
-        return args, {**kwargs, "cu_seqlens": torch.stack([bounds[0], bounds[-1]])}
+        changed = {**kwargs, "cu_seqlens": torch.stack([bounds[0], bounds[-1]])}
+        if kwargs.get("max_seqlen") is not None:
+            changed["max_seqlen"] = type(kwargs["max_seqlen"])(bounds[-1])
+        return args, changed
 
     for block in tower.blocks:
         block.register_forward_pre_hook(merge, with_kwargs=True)
