@@ -24,7 +24,7 @@ def vision_leak(model: Any) -> None:
         bounds = kwargs["cu_seqlens"]
         return args, {**kwargs, "cu_seqlens": torch.stack([bounds[0], bounds[-1]])}
 
-    for block in tower.blocks:
+    for block in release.vision_blocks(tower):
         block.register_forward_pre_hook(merge, with_kwargs=True)
 
 
