@@ -6,6 +6,11 @@ from typing import Final
 
 from fuzz.families import (
     gemma3,
+    glm4v,
+    glm4v_moe,
+    glm46v,
+    glm_ocr,
+    hunyuan_vl,
     idefics3,
     internvl,
     llama,
@@ -18,7 +23,10 @@ from fuzz.families import (
     qwen2,
     qwen2_5_vl,
     qwen2_vl,
+    qwen3_5,
+    qwen3_5_moe,
     qwen3_vl,
+    qwen3_vl_moe,
     smolvlm,
 )
 from fuzz.families.family import Family
@@ -29,6 +37,14 @@ FAMILIES: Final[dict[str, Family]] = {
         qwen2_vl.FAMILY,
         qwen2_5_vl.FAMILY,
         qwen3_vl.FAMILY,
+        glm46v.FAMILY,
+        glm4v.FAMILY,
+        glm4v_moe.FAMILY,
+        glm_ocr.FAMILY,
+        hunyuan_vl.FAMILY,
+        qwen3_5.FAMILY,
+        qwen3_5_moe.FAMILY,
+        qwen3_vl_moe.FAMILY,
         llama.FAMILY,
         qwen2.FAMILY,
         mistral.FAMILY,

@@ -29,6 +29,10 @@ class Family:
             are placeholders), ``prefix`` (which ones are not yet the answer) or "" for nothing.
         image_processor: the image processor's model type, where it is not the family's own.
         not_applicable: for each property that says nothing about the family the reason.
+        pairs: which elements of a head turn together, ``halves`` (one of the first half with one
+            of the second) or ``neighbours``.
+        not_relative: why logits depend on positions themselves and not on their differences
+            alone, "" where they do not.
     """
 
     name: str
@@ -44,3 +48,5 @@ class Family:
     told_of_tokens: str = ""
     image_processor: str = ""
     not_applicable: Mapping[str, str] = field(default_factory=dict)
+    pairs: str = "halves"
+    not_relative: str = ""

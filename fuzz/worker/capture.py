@@ -34,7 +34,8 @@ class Captured:
 def rotary(model: nn.Module) -> Iterator[Captured]:
     """Record positions and rotations of every call made in the body."""
     seen = Captured()
-    module = release.modeling_module(model)
+    tower = release.vision_tower(model)
+    module = release.modeling_module(model if tower is None else tower)
 
     kinds: list[Any] = []
 
@@ -115,16 +116,26 @@ def image_features(model: nn.Module) -> Iterator[list[torch.Tensor]]:
     """Record what leaves the vision tower, (merged patches, hidden) for each of its mergers."""
     seen: list[torch.Tensor] = []
     tower = release.vision_tower(model)
-    if hasattr(tower, "merger"):
+    if hasattr(tower, "patch_merger"):
+        # HunYuan-VL's merger sees one image at a time, its tower all of them.
+        mergers: tuple[nn.Module, ...] = (tower,)
+    elif hasattr(tower, "merger"):
         # Qwen3-VL hands over features of several depths.
         mergers = (tower.merger, *getattr(tower, "deepstack_merger_list", ()))
     else:
         mergers = (release.projector(model),)
     with ExitStack() as stack:
         for merger in mergers:
-            hook = merger.register_forward_hook(lambda _m, _a, out: seen.append(out.flatten(0, -2)))
+            hook = merger.register_forward_hook(
+                lambda _m, _a, out: seen.append(_merged(out).flatten(0, -2))
+            )
             stack.callback(hook.remove)
         yield seen
+
+
+def _merged(out: Any) -> torch.Tensor:
+    features: torch.Tensor = getattr(out, "pooler_output", out)
+    return features
 
 
 def text_rotation(

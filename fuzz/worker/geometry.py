@@ -26,19 +26,20 @@ def geometry_of(subject: Subject) -> Geometry:
     vision = release.vision_config(subject.config)
     if vision is None:
         return without_images(**sizes)
-    if subject.family.placing != "grid":
+    if not subject.family.placing.startswith("grid"):
         return _unmerged(subject, vision, sizes)
     processor = subject.processor
     min_side = _smallest_side(subject, vision.patch_size * vision.spatial_merge_size)
     size = getattr(processor, "size", None) or {}
+    frames = vision.temporal_patch_size if release.counts_frames(processor) else 1
     return Geometry(
         images=True,
         patch=int(vision.patch_size),
         merge=int(vision.spatial_merge_size),
         temporal_patch=int(vision.temporal_patch_size),
         window=int(getattr(vision, "window_size", 0) or 0),
-        min_pixels=int(getattr(processor, "min_pixels", None) or size["shortest_edge"]),
-        max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]),
+        min_pixels=int(getattr(processor, "min_pixels", None) or size["shortest_edge"]) // frames,
+        max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]) // frames,
         max_aspect=_largest_aspect(subject, max(2, min_side)),
         min_side=min_side,
         **sizes,

@@ -126,17 +126,25 @@ def _by_grid(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
     config = subject.config
     out = subject.processor(images=[image], return_tensors="pt")
     t, h, w = (int(x) for x in out["image_grid_thw"][0])
-    count = t * h * w // release.vision_config(config).spatial_merge_size ** 2 + extra
+    merge = release.vision_config(config).spatial_merge_size
+    count = t * h * w // merge**2 + extra
+    if subject.family.placing == "grid_with_line_ends":
+        # One more for the end of each row, one before the image and one after it.
+        count += t * h // merge + 2
     return Placed(
-        ids=(
-            config.vision_start_token_id,
-            *[config.image_token_id] * count,
-            config.vision_end_token_id,
-        ),
+        ids=(_mark(config, "start"), *[config.image_token_id] * count, _mark(config, "end")),
         types=(TEXT, *[IMAGE] * count, TEXT),
         span=(1, 1 + count),
         tensors={name: out[name] for name in ("pixel_values", "image_grid_thw")},
     )
+
+
+def _mark(config: Any, end: str) -> int:
+    """Return the id of the marker before (``start``) or after (``end``) an image."""
+    for name in (f"vision_{end}_token_id", f"image_{end}_token_id", f"im_{end}_id"):
+        if isinstance(value := getattr(config, name, None), int):
+            return value
+    raise LookupError(f"the config names no token for the {end} of an image")
 
 
 def _fixed(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
@@ -291,6 +299,7 @@ def _placed(config: Any, ids: Sequence[int], tensors: Mapping[str, torch.Tensor]
 
 PLACERS: Final[Mapping[str, Placer]] = {
     "grid": Placer(_by_grid),
+    "grid_with_line_ends": Placer(_by_grid),
     "fixed": Placer(_fixed),
     "tiles": Placer(_tiles),
     "marked_tiles": Placer(_marked_tiles, by_row=True),

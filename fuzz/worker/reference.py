@@ -51,6 +51,33 @@ def mrope_positions(
     return positions
 
 
+def xdrope_positions(
+    token_types: Sequence[int], grids: Sequence[tuple[int, int, int]], merge: int
+) -> Ints:
+    """Return the position ids of one row, shape (4, tokens): order, column, row, image.
+
+    The rule of HunyuanOCR (arXiv:2511.19575 and its own inference code): every token has its place
+    in the row on all four axes; the cells of an image have their column and row in the merged grid,
+    each row with one more cell for its end, and their image's number in the row of text. The first
+    and the last placeholder of an image belong to no cell.
+
+    Args:
+        token_types: 0 for text, 1 for image placeholders, without padding.
+        grids: (t, h, w) in patches, one per image, in order.
+        merge: patches along one side of a merged cell.
+    """
+    positions: Ints = np.tile(np.arange(len(token_types), dtype=np.int64), (4, 1))
+    at = 0
+    for number, (_, h, w) in enumerate(grids):
+        at = list(token_types).index(1, at) + 1
+        for y in range(h // merge):
+            for x in range(w // merge + 1):
+                positions[1:, at] = (x, y, number)
+                at += 1
+        at += 1
+    return positions
+
+
 def axes_of_pairs(half: int, sections: Sequence[int], interleaved: bool) -> Ints:
     """Return which axis (0 time, 1 height, 2 width) each pair of a head turns with, shape (half,).
 
@@ -171,14 +198,22 @@ def _cells(rows: int, cols: int, window: int) -> list[tuple[int, int]]:
     ]
 
 
-def rotate(vectors: Floats, angles: Floats) -> Floats:
-    """Turn each pair (j, j + head_dim / 2) of each vector by its angle.
+def rotate(vectors: Floats, angles: Floats, neighbours: bool = False) -> Floats:
+    """Turn each pair of each vector by its angle, and leave what is beyond the pairs.
+
+    Pairs are (j, j + n) of the first 2 n elements, or (2 j, 2 j + 1), as arXiv:2104.09864 has them
+    and GLM.
 
     Args:
         vectors: (..., tokens, head_dim).
-        angles: (tokens, head_dim // 2) or anything that broadcasts to it.
+        angles: (tokens, n) or anything that broadcasts to it.
+        neighbours: the second kind of pairs.
     """
-    half = vectors.shape[-1] // 2
-    a, b = vectors[..., :half], vectors[..., half:]
+    turned: Floats = vectors.copy()
+    n = angles.shape[-1]
+    first = slice(0, 2 * n, 2) if neighbours else slice(0, n)
+    second = slice(1, 2 * n, 2) if neighbours else slice(n, 2 * n)
+    a, b = vectors[..., first], vectors[..., second]
     cos, sin = np.cos(angles), np.sin(angles)
-    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    turned[..., first], turned[..., second] = a * cos - b * sin, b * cos + a * sin
+    return turned

@@ -24,6 +24,7 @@ class RopeSettings:
         sections: pairs of each axis (time, height, width); empty for one-axis rope.
         interleaved: whether the pairs of the axes alternate instead of lying in chunks.
         head_dim: size of a head.
+        rotary_dim: how many of its elements turn, the first ones.
     """
 
     theta: float
@@ -31,6 +32,7 @@ class RopeSettings:
     sections: tuple[int, ...]
     interleaved: bool
     head_dim: int
+    rotary_dim: int
 
 
 def accepts(function: Callable[..., Any], name: str) -> bool:
@@ -80,12 +82,18 @@ def rope_settings(config: Any, layer: int = 0) -> RopeSettings:
         raise ValueError("the config states no rope_theta")
     kind = table.get("rope_type") or table.get("type") or "default"
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    share = table.get("partial_rotary_factor") or getattr(text, "partial_rotary_factor", None) or 1
+    turning = int(head * share)
+    if alpha := table.get("alpha"):
+        # NTK-aware scaling by a constant stretches the base (HunyuanOCR, arXiv:2511.19575).
+        theta = theta * alpha ** (turning / (turning - 2))
     return RopeSettings(
         theta=float(theta),
         kind="default" if kind == "mrope" else str(kind),
-        sections=tuple(table.get("mrope_section") or ()),
+        sections=tuple(table.get("mrope_section") or table.get("xdrope_section") or ()),
         interleaved=bool(table.get("mrope_interleaved", False)),
         head_dim=int(head),
+        rotary_dim=turning,
     )
 
 
@@ -103,6 +111,12 @@ def vision_config(config: Any) -> Any:
     return getattr(config, "vision_config", None)
 
 
+def counts_frames(processor: Any) -> bool:
+    """Tell whether a processor's limits count the pixels of all frames, as GLM's do."""
+    resize = getattr(inspect.getmodule(type(processor)), "smart_resize", None)
+    return resize is not None and accepts(resize, "num_frames")
+
+
 def in_dtype(config: Any, dtype: torch.dtype) -> dict[str, torch.dtype]:
     """Return the argument that has ``_from_config`` build a model in a dtype, as loading does."""
     # Renamed in 4.56; before, configurations know only the old name.
@@ -118,9 +132,12 @@ def text_model(model: nn.Module) -> Any:
 
 
 def vision_tower(model: nn.Module) -> Any:
-    """Return the vision tower (the module with patch_embed and blocks), None for text models."""
+    """Return the vision tower that is told where each image of a call ends, None without one."""
     for module in model.modules():
         if hasattr(module, "patch_embed") and hasattr(module, "blocks"):
+            return module
+        # HunYuan-VL's
+        if hasattr(module, "patch_merger") and hasattr(module, "layers"):
             return module
     return None
 
@@ -138,6 +155,43 @@ def rotary_images(model: nn.Module) -> Any:
         if hasattr(module, "patch_positional_embedding"):
             return modeling_module(module)
     return None
+
+
+def vision_blocks(tower: Any) -> Any:
+    """Return the layers of a vision tower."""
+    return tower.blocks if hasattr(tower, "blocks") else tower.layers
+
+
+def attentions(model: nn.Module) -> list[Any]:
+    """Return the decoder's attention modules; layers of linear attention have none."""
+    return [x.self_attn for x in text_model(model).layers if hasattr(x, "self_attn")]
+
+
+def experts_by_loop() -> dict[str, str]:
+    """Return the argument that has experts computed one after the other.
+
+    The other ways use grouped products, which know no float64. Models without experts do not mind,
+    releases before 5.0 have no other way.
+    """
+    from transformers import PreTrainedModel
+
+    return (
+        {"experts_implementation": "eager"}
+        if hasattr(PreTrainedModel, "get_correct_experts_implementation")
+        else {}
+    )
+
+
+def use_all_experts(config: Any) -> None:
+    """Have every expert of a mixture take part in every token.
+
+    In low precision the choice of the best few flips by rounding; then results are far apart
+    without a defect.
+    """
+    text = text_config(config)
+    for name in ("num_experts", "n_routed_experts"):
+        if isinstance(count := getattr(text, name, None), int):
+            text.num_experts_per_tok = count
 
 
 def projector(model: nn.Module) -> Any:
@@ -235,9 +289,20 @@ def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
     """
     import transformers
 
+    config = text_config(model.config)
+    if "linear_attention" in (getattr(config, "layer_types", None) or ()):
+        # Has a state beside keys and values; early releases of Qwen3.5 had a class for it.
+        own = [
+            cls
+            for name, cls in vars(modeling_module(text_model(model))).items()
+            if name.endswith("DynamicCache") and name != "DynamicCache"
+        ]
+        if own:
+            return own[0](config=config)
+        if kind == "dynamic":
+            return transformers.DynamicCache(config=config)
     if kind == "dynamic":
         return transformers.DynamicCache()
-    config = text_config(model.config)
     cls = transformers.StaticCache
     arguments: dict[str, Any] = {"config": config, "max_cache_len": length}
     for name in ("batch_size", "max_batch_size"):

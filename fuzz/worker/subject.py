@@ -115,7 +115,7 @@ def special_ids(config: Any) -> list[int]:
     for holder in (config, text):
         for name in vars(holder):
             value = getattr(holder, name, None)
-            if name.endswith(("_token_id", "_token_index")) and isinstance(value, int):
+            if name.endswith(("_id", "_token_index")) and isinstance(value, int):
                 found.add(value)
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         value = getattr(text, name, None)
@@ -140,12 +140,15 @@ def _build(subject: Subject, build: Build) -> Any:
     cls = getattr(transformers, subject.family.architecture)
     config = copy.deepcopy(subject.config)
     with lane(build.dtype):
+        if build.dtype in LOW or build.rounded or build.cast:
+            release.use_all_experts(config)
         if low := LOW.get(build.dtype):
             # As loading a checkpoint does it: weights in that dtype, rotary frequencies in float32.
             arguments = release.in_dtype(config, low)
             model = cls._from_config(config, attn_implementation=build.attn, **arguments).eval()
         else:
-            model = cls._from_config(config, attn_implementation=build.attn)
+            experts = release.experts_by_loop() if build.dtype == "exact" else {}
+            model = cls._from_config(config, attn_implementation=build.attn, **experts)
             model = model.to(torch.get_default_dtype()).eval()
         redraw(model, build.gain, LOW.get(build.rounded))
         if build.cast:
@@ -188,7 +191,7 @@ def _processor(family: Family, config: Any, settings: dict[str, Any]) -> Any:
     vision = release.vision_config(config)
     if vision is None:
         return None
-    if family.placing == "grid":
+    if family.placing.startswith("grid"):
         settings = {
             "patch_size": vision.patch_size,
             "merge_size": vision.spatial_merge_size,

@@ -110,8 +110,7 @@ def eager_scale(model: Any) -> None:
     """Scale the scores by 1.01 where the implementation is eager."""
     if model.config._attn_implementation != "eager":
         return
-    for layer in release.text_model(model).layers:
-        attention = layer.self_attn
+    for attention in release.attentions(model):
         # 4.45 divides by the square root of head_dim itself, so the queries are scaled.
         attention.q_proj.weight.data.mul_(1.01)
         if attention.q_proj.bias is not None:
@@ -134,8 +133,8 @@ def half_mask_too_small(model: Any) -> None:
             kwargs = {**kwargs, "attention_mask": mask.clamp(min=least)}
         return args, kwargs
 
-    for layer in release.text_model(model).layers:
-        layer.self_attn.register_forward_pre_hook(shrink, with_kwargs=True)
+    for attention in release.attentions(model):
+        attention.register_forward_pre_hook(shrink, with_kwargs=True)
 
 
 def eager_gradient(model: Any) -> None:
@@ -145,5 +144,5 @@ def eager_gradient(model: Any) -> None:
     """
     if model.config._attn_implementation != "eager":
         return
-    for layer in release.text_model(model).layers:
-        layer.self_attn.q_proj.weight.register_hook(lambda gradient: gradient * 1.01)
+    for attention in release.attentions(model):
+        attention.q_proj.weight.register_hook(lambda gradient: gradient * 1.01)

@@ -81,7 +81,9 @@ def mrope_axes_swapped(model: Any) -> None:
 
     def swapped(*args: Any, **kwargs: Any) -> Any:
         positions, deltas = compute(*args, **kwargs)
-        return positions[[0, 2, 1]], deltas
+        # Of four axes the first two are order and column.
+        order = [0, 2, 1] if len(positions) == 3 else [0, 2, 1, 3]
+        return positions[order], deltas
 
     _replace(owner, swapped, compute)
 

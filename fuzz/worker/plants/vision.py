@@ -27,7 +27,7 @@ def vision_leak(model: Any) -> None:
             changed["max_seqlen"] = type(kwargs["max_seqlen"])(bounds[-1])
         return args, changed
 
-    for block in tower.blocks:
+    for block in release.vision_blocks(tower):
         block.register_forward_pre_hook(merge, with_kwargs=True)
 
 

@@ -18,6 +18,8 @@ from fuzz.worker.inputs import Batch
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
+NAMES = {3: "(time, height, width)", 4: "(order, column, row, image)"}
+
 
 def check(subject: Subject, case: Case) -> None:
     """Run the case and compare what reached its rotary code.
@@ -36,7 +38,7 @@ def check(subject: Subject, case: Case) -> None:
     _check_positions(subject, case, batch, seen, result)
     _check_turns(subject, seen)
     _check_vision_turns(subject, batch, seen)
-    if case.entry == "forward" and case.offset:
+    if case.entry == "forward" and case.offset and not subject.family.not_relative:
         near = replace(case, offset=0, gap=0, gap_at=0)
         far = replace(near, offset=case.offset)
         at_zero, far_out = (
@@ -57,13 +59,15 @@ def _check_positions(
     # Where positions have one axis, an image's tokens are numbered as text is.
     one_axis = not release.rope_settings(subject.config).sections
     explicit = case.entry == "forward"
-    got = torch.cat([p.expand(3, len(batch.prompts), -1) for p in seen.positions], dim=-1)
+    axes = max(3, len(release.rope_settings(subject.config).sections))
+    rule = reference.xdrope_positions if axes == 4 else reference.mrope_positions
+    got = torch.cat([p.expand(axes, len(batch.prompts), -1) for p in seen.positions], dim=-1)
     for row, prompt in enumerate(batch.prompts):
         new = 0 if case.entry.startswith("forward") else len(result.tokens[row]) - 1
         types = prompt.types + (0,) * new
         if one_axis:
             types = (0,) * len(types)
-        want = reference.mrope_positions(types, prompt.grids, merge)
+        want = rule(types, prompt.grids, merge)
         start = batch.starts[row]
         real = got[:, row, start : start + want.shape[1]].cpu().numpy()
         if real.shape != want.shape:
@@ -81,24 +85,26 @@ def _check_positions(
             token = int(np.flatnonzero((real != want).any(0))[0])
             raise Failed(
                 f"position ids, {case.entry}",
-                f"row {row}, token {token}: (time, height, width) is "
+                f"row {row}, token {token}: {NAMES[axes]} is "
                 f"{tuple(int(x) for x in real[:, token])}, expected "
                 f"{tuple(int(x) for x in want[:, token])}",
             )
 
 
 def _check_turns(subject: Subject, seen: Captured) -> None:
+    neighbours = subject.family.pairs == "neighbours"
     turned: Counter[int] = Counter()
     for call, before, after in seen.turns:
         # Each layer turns its queries, then its keys.
         rope = release.rope_settings(subject.config, turned[call] // 2)
         turned[call] += 1
-        positions = seen.positions[call].expand(3, before.shape[0], -1).cpu().numpy()
+        axes = max(3, len(rope.sections))
+        positions = seen.positions[call].expand(axes, before.shape[0], -1).cpu().numpy()
         for row in range(before.shape[0]):
             angles = reference.mrope_angles(
-                positions[:, row], rope.theta, rope.head_dim, rope.sections, rope.interleaved
+                positions[:, row], rope.theta, rope.rotary_dim, rope.sections, rope.interleaved
             )
-            _compare(subject, before[row], after[row], angles, f"rotation of row {row}")
+            _compare(subject, before[row], after[row], angles, f"rotation of row {row}", neighbours)
 
 
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
@@ -126,9 +132,10 @@ def _compare(
     after: torch.Tensor,
     angles: reference.Floats,
     names: str,
+    neighbours: bool = False,
 ) -> None:
     # (heads, tokens, head_dim); the reference turns them in float64.
-    want = torch.from_numpy(reference.rotate(before.double().cpu().numpy(), angles))
+    want = torch.from_numpy(reference.rotate(before.double().cpu().numpy(), angles, neighbours))
     got = after.double().cpu()
     leg = "vision rotation" if names.startswith("vision") else "text rotation"
     dtype = subject.target.dtype

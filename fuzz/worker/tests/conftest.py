@@ -36,9 +36,9 @@ def subject_of() -> Callable[..., Subject]:
         target = Target(plants=plants, **given)
         if target not in kept:
             serve.prepare(target_to_plain(target))
-            kept[target] = serve._state["subject"]
-        serve._state["subject"] = kept[target]
-        return kept[target]
+            kept[target] = {k: serve._state[k] for k in ("subject", "not_applicable")}
+        serve._state.update(kept[target])
+        return kept[target]["subject"]
 
     return get
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,8 +11,12 @@ from fuzz.claims import CLAIMS
 from fuzz.families import FAMILIES
 from fuzz.plants import PLANTS
 from fuzz.verdict import Outcome
+from fuzz.worker.applicability import not_applicable
 from fuzz.worker.tests.test_plants import IN_PROCESS, WITNESSES
 from strategies.case import Call, Case, Image, Text, has_images
+
+if TYPE_CHECKING:
+    from fuzz.worker.subject import Subject
 
 TEXT = [
     Case(rows=((Text(9),), (Text(4),)), extra_padding=1, decode=1),
@@ -42,15 +47,34 @@ EQUIVALENT = {
     ("half-mask-too-small", "paligemma"),
     # Queries and keys are normed: no score comes near the -9.7 that hides a key.
     ("half-mask-too-small", "qwen3_vl"),
+    ("half-mask-too-small", "qwen3_vl_moe"),
+    ("half-mask-too-small", "hunyuan_vl"),
     ("half-mask-too-small", "gemma3"),
     ("eager-scale", "gemma3"),
+    # The next position is always the number of tokens so far.
+    ("stale-rope-deltas", "hunyuan_vl"),
+    # flash_attention_2 does not run at all: see the ledger.
+    ("flash-last-key-ignored", "glm4v_moe"),
+    ("flash-causal-top-left", "glm4v_moe"),
 }
+# Whose code, generated from another family's, is that family's, and what is looked at all the same.
+TWINS = {"glm46v", "glm_ocr", "qwen3_5_moe", "qwen3_vl_moe"}
+TWINS_PLANTS = ("mrope-axes-swapped", "causal-off-by-one", "vision-leak")
 # Where upstream fails with images, and what is then said: see the ledger.
-KNOWN = {
+KNOWN: dict[tuple[str, str], str | tuple[str, ...]] = {
     ("attention_agreement", "gemma3"): "flash_attention_2 = sdpa: ",
     ("low_precision", "gemma3"): "flash_attention_2 = sdpa in float16: ",
     ("packing_invariance", "gemma3"): "packed = apart: ",
+    ("attention_agreement", "glm4v_moe"): "ContractError in modeling_flash_attention_utils.",
+    ("low_precision", "glm4v_moe"): "ContractError in modeling_flash_attention_utils.",
+    ("attention_agreement", "glm46v"): "ContractError in modeling_flash_attention_utils.",
+    ("low_precision", "glm46v"): "ContractError in modeling_flash_attention_utils.",
+    ("rotary_reference", "hunyuan_vl"): ("position ids, forward: row 1, ", "text rotation: "),
+    ("batch_invariance", "hunyuan_vl"): "in a batch = alone, forward: ",
 }
+# A model that was cast turns by rounded frequencies. All forget it where only differences of
+# positions count; here norms follow the rotation.
+KNOWN_CAST = {"hunyuan_vl"}
 AXES = ("mrope-axes-swapped", "stale-rope-deltas")
 """Defects of positions that have several axes."""
 
@@ -59,16 +83,26 @@ def with_images(family: str) -> bool:
     return "vision_config" in FAMILIES[family].config
 
 
+def many_axes(family: str) -> bool:
+    config = repr(FAMILIES[family].config)
+    return "mrope_section" in config or "xdrope_section" in config
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_property_holds(judge: Callable[..., Outcome], family: str) -> None:
+def test_every_property_holds(
+    judge: Callable[..., Outcome], subject_of: Callable[..., Subject], family: str
+) -> None:
     """Text, images, padding, chunks, caches, generate and earlier calls, where nothing is wrong."""
     cases = [*TEXT, *(IMAGES if with_images(family) else ())]
+    if family in TWINS:
+        cases = [IMAGES[0], IMAGES[2]]
+    reasons = not_applicable(subject_of(family=family))
     for property_id in CLAIMS:
         if property_id == "clean_rejection" or (
             property_id in ONLY_IMAGES and not with_images(family)
         ):
             continue
-        if property_id in FAMILIES[family].not_applicable:
+        if property_id in reasons:
             continue
         for case in cases:
             if property_id in ONLY_FORWARD and case.entry == "generate":
@@ -77,19 +111,24 @@ def test_every_property_holds(judge: Callable[..., Outcome], family: str) -> Non
             known = KNOWN.get((property_id, family), "")
             if known and has_images(case) and outcome.message.startswith(known):
                 continue
+            if family in KNOWN_CAST and outcome.message.startswith("cast to float16 = "):
+                continue
             assert outcome.verdict == "pass", f"{property_id}, {case}: {outcome.message}"
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f != "qwen2_vl"])
-def test_defects_are_killed(judge: Callable[..., Outcome], family: str) -> None:
+def test_defects_are_killed(
+    judge: Callable[..., Outcome], subject_of: Callable[..., Subject], family: str
+) -> None:
     """Each defect fails its property in every family that has the code, on its smallest case."""
-    for name in IN_PROCESS:
+    reasons = not_applicable(subject_of(family=family))
+    for name in TWINS_PLANTS if family in TWINS else IN_PROCESS:
         plant, case = PLANTS[name], WITNESSES[name]
         if has_images(case) and not with_images(family):
             continue
-        if (name, family) in EQUIVALENT or plant.killer in FAMILIES[family].not_applicable:
+        if (name, family) in EQUIVALENT or plant.killer in reasons:
             continue
-        if name in AXES and "mrope_section" not in repr(FAMILIES[family].config):
+        if name in AXES and not many_axes(family):
             continue
         outcome = judge(plant.killer, case, name, family=family, attn=plant.attn)
         assert outcome.failed, f"{name}: {outcome.message}"

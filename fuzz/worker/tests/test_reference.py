@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from fuzz.worker.subject import Subject
 
 
 def test_text_has_one_position_on_all_axes() -> None:
@@ -123,3 +128,56 @@ def test_alternating_vision_rope_by_hand() -> None:
         [0.0, 0.0, 0.0, 0.0],
         [1.0, 0.25, 0.0, 0.0],
     ]
+
+
+def test_four_axes_are_order_column_row_and_image() -> None:
+    """1 text token, an image of 2 x 1 cells with an end of line each, 1 text token, and again.
+
+    An image's first and last placeholder, and text, have their place in the row on all axes.
+    """
+    from fuzz.worker.reference import xdrope_positions
+
+    types = [0, *[1] * 6, 0, *[1] * 4, 0]
+    positions = xdrope_positions(types, [(1, 4, 2), (1, 2, 2)], 2)
+    order, column, row, image = positions.tolist()
+    assert order == list(range(13))
+    assert column == [0, 1, 0, 1, 0, 1, 6, 7, 8, 0, 1, 11, 12]
+    assert row == [0, 1, 0, 0, 1, 1, 6, 7, 8, 0, 0, 11, 12]
+    assert image == [0, 1, 0, 0, 0, 0, 6, 7, 8, 1, 1, 11, 12]
+
+
+def test_neighbours_turn_together_and_the_rest_stays() -> None:
+    """Two pairs of six elements: the first turns by a quarter, the second by a half."""
+    from fuzz.worker.reference import rotate
+
+    vector = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    angles = np.array([[math.pi / 2, math.pi]])
+    np.testing.assert_allclose(
+        rotate(vector, angles, neighbours=True), [[-2, 1, -3, -4, 5, 6]], atol=1e-14
+    )
+    np.testing.assert_allclose(rotate(vector, angles), [[-3, -2, 1, -4, 5, 6]], atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("family", "theta", "rotary_dim", "sections"),
+    [
+        ("glm4v", 10_000.0, 16, (2, 3, 3)),
+        ("glm46v", 10_000.0, 16, (2, 3, 3)),
+        ("glm_ocr", 10_000.0, 32, (4, 6, 6)),
+        ("qwen3_5", 10_000_000.0, 16, (3, 3, 2)),
+        # 10,000 * 1,000 ** (32 / 30)
+        ("hunyuan_vl", 15_848_931.92461114, 32, (4, 4, 4, 4)),
+    ],
+)
+def test_what_turns_is_read_from_the_models_own_config(
+    subject_of: Callable[..., Subject],
+    family: str,
+    theta: float,
+    rotary_dim: int,
+    sections: tuple[int, ...],
+) -> None:
+    from fuzz.worker import release
+
+    rope = release.rope_settings(subject_of(family=family).config)
+    assert rope.theta == pytest.approx(theta, rel=1e-12)
+    assert (rope.rotary_dim, rope.sections) == (rotary_dim, sections)
