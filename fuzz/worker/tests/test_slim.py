@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import AutoConfig
 from fuzz.families import FAMILIES
 from fuzz.target import Target
 from fuzz.worker import release
+from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.slim import slim
 from fuzz.worker.subject import make_subject, model_of
 
@@ -82,3 +84,9 @@ def test_what_save_pretrained_wrote_is_built_slim(
     assert not any(f"blocks.{blocks}." in n for n in ours)
     assert any(f"layers.{layers - 1}." in n for n in ours)
     assert not any(f"layers.{layers}." in n for n in ours)
+
+
+def test_a_directory_that_is_gone_is_named(tmp_path: Path):
+    gone = tmp_path / "gone"
+    with pytest.raises(WorkerSetupError, match=re.escape(f"{gone}: no such model directory")):
+        make_subject(Target(model=str(gone)), lambda _: None)
