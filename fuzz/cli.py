@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from fuzz import interrupts, known_options
+from fuzz.checkpoint import family_in
 from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.families import FAMILIES
 from fuzz.isolation.deadline import Deadline
@@ -273,7 +274,11 @@ def add_target_options(add: Callable[..., object], plants: bool = True) -> None:
         add: ``add_argument`` of argparse, or ``addoption`` of pytest.
         plants: also ``--plant``.
     """
-    add("--family", default="qwen2_vl", help="model family (default: qwen2_vl)")
+    add(
+        "--family",
+        default="",
+        help="model family (default: that of --model's config.json, else qwen2_vl)",
+    )
     add("--model", default="", metavar="DIR", help="a checkpoint directory, for its config")
     add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
@@ -295,9 +300,11 @@ def target_from(arguments: argparse.Namespace) -> Target:
     Raises:
         UsageProblem: an option names nothing known.
     """
-    family = choose("family", arguments.family, FAMILIES)
+    family = choose("family", arguments.family or "qwen2_vl", FAMILIES)
     if arguments.model and not Path(arguments.model).is_dir():
         raise UsageProblem(f"{arguments.model}: no such model directory")
+    if arguments.model and not arguments.family:
+        family = family_in(Path(arguments.model))
     if not re.fullmatch(r"cpu|cuda(:\d+)?", arguments.device):
         raise UsageProblem(f"unknown device {arguments.device!r}; expected cpu, cuda or cuda:N")
     return Target(

@@ -19,8 +19,7 @@ from fuzz.target import Target
 from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import LOW, lane
-
-SLIM_LAYERS = 2
+from fuzz.worker.slim import slim
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,22 +225,15 @@ def _processor_class(model_type: str) -> Any:
 
 
 def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not folder.is_dir():
+        raise WorkerSetupError(f"{folder}: no such model directory")
     settings = _read_json(folder / "config.json", "a model directory needs a config.json")
     model_type = settings.pop("model_type", None)
     if model_type != family.name:
         raise WorkerSetupError(
             f"{folder / 'config.json'}: expected model_type {family.name!r}, got {model_type!r}"
         )
-    # Rotary and attention bugs do not depend on depth.
-    for holder, name in (
-        (settings, "num_hidden_layers"),
-        (settings.get("text_config"), "num_hidden_layers"),
-        (settings.get("vision_config"), "depth"),
-        (settings.get("vision_config"), "num_hidden_layers"),
-    ):
-        if isinstance(holder, dict) and isinstance(holder.get(name), int):
-            holder[name] = min(holder[name], SLIM_LAYERS)
-            holder.pop("layer_types", None)
+    slim(settings)
     settings.pop("transformers_version", None)
     settings.pop("torch_dtype", None)
     settings.pop("dtype", None)
