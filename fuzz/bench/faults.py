@@ -16,6 +16,8 @@ from fuzz.verdict import Outcome
 from strategies.case import Case, Image, Text
 
 CASE: Final = Case(rows=((Text(3), Image(112, 28)),))
+TEXT: Final = Case(rows=((Text(3),),))
+"""What is asked of a target that takes no images."""
 PROPERTY: Final = "no_crash"
 MEMORY_LIMIT_MIB: Final = 400
 WORKER: Final = "fuzz.worker.on_demand"
@@ -67,12 +69,12 @@ def table(supervisor: Supervisor) -> Iterator[Row]:
         yield row(supervisor, fault)
 
 
-def row(supervisor: Supervisor, fault: Fault) -> Row:
+def row(supervisor: Supervisor, fault: Fault, case: Case = CASE) -> Row:
     """Bring about a fault between two cases that pass; see :func:`table`."""
-    before = supervisor.check(PROPERTY, CASE)
+    before = supervisor.check(PROPERTY, case)
     pid = supervisor.worker_pid
-    outcome = supervisor.check(f"{PROPERTY}+{fault.name}", CASE)
-    after = supervisor.check(PROPERTY, CASE)
+    outcome = supervisor.check(f"{PROPERTY}+{fault.name}", case)
+    after = supervisor.check(PROPERTY, case)
     lived = supervisor.worker_pid == pid
     return Row(fault, outcome, _problem(fault, outcome, before, after, lived))
 

@@ -98,6 +98,19 @@ def test_a_target_that_cannot_be_started_is_a_setup_problem() -> None:
         main(Target(), functools.partial(Supervisor, python="/no/such/python"), ())
 
 
-def test_every_planted_defect_must_be_seen_on_the_lane_that_is_the_default():
+def test_every_planted_defect_must_be_seen_on_the_lane_that_is_the_default() -> None:
     lane = Lane(Target(), "")
     assert not [name for name in PLANTS if expected_to_be_missed(name, lane)]
+
+
+def test_on_text_alone_only_what_needs_images_or_their_axes_is_not_expected() -> None:
+    lane = Lane(Target(family="llama"), "", images=False, one_axis=True)
+    missed = {name for name in PLANTS if expected_to_be_missed(name, lane)}
+    assert missed == {
+        "abort",
+        "hang",
+        "mrope-axes-swapped",
+        "stale-rope-deltas",
+        "vision-leak",
+        "placeholders-unchecked",
+    }
