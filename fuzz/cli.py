@@ -25,6 +25,8 @@ _DAY: Final = 86_400.0
 WRAPPED_TIMES: Final = 30
 """How many times as long a case may take under ``--wrap``: such tools slow everything down."""
 
+SETUP_SECONDS: Final = 300.0
+
 EPILOG: Final = """\
 exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
 
@@ -220,6 +222,11 @@ def deadline_from(arguments: argparse.Namespace) -> Deadline:
     if low > high:
         raise UsageProblem(f"--deadline: expected MIN <= MAX, got {low:g} and {high:g}")
     return Deadline(floor=low, ceiling=high)
+
+
+def setup_seconds_from(arguments: argparse.Namespace) -> float:
+    """Return how long loading, and preparing, may each take."""
+    return SETUP_SECONDS * (WRAPPED_TIMES if arguments.wrap else 1)
 
 
 def add_images_option(add: Callable[..., object]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fuzz import engine, ledger, regression
 from fuzz import replay as replaying
 from fuzz.claims import CLAIMS
-from fuzz.cli import WRAPPED_TIMES, deadline_from, plants_of, wrap_from
+from fuzz.cli import deadline_from, plants_of, setup_seconds_from, wrap_from
 from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.events import Notice
 from fuzz.families import FAMILIES
@@ -27,16 +27,14 @@ from fuzz.terminal import Terminal
 from strategies.case import CaseError
 
 JOURNALS = Path(".ropefuzz")
-SETUP_SECONDS = 300.0
 
 
 def run(target: Target, arguments: argparse.Namespace) -> int:
     """``ropefuzz run``."""
     for name in arguments.property:
         choose("property", name, CLAIMS)
-    # A mistake in these is told before anything is started.
+    # A mistake in it is told before anything is started.
     deadline_from(arguments)
-    wrap_from(arguments)
     options = Options(
         properties=tuple(dict.fromkeys(arguments.property)) or tuple(CLAIMS),
         cases=0 if arguments.time else arguments.cases or 100,
@@ -166,7 +164,7 @@ def _supervisor(
         memory_limit_mib=arguments.memory_limit,
         fresh_process=arguments.fresh_process,
         wrap=wrap_from(arguments),
-        setup_seconds=SETUP_SECONDS * (WRAPPED_TIMES if arguments.wrap else 1),
+        setup_seconds=setup_seconds_from(arguments),
         notify=notify,
     )
 

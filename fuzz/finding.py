@@ -33,6 +33,7 @@ class Finding:
         details: a traceback, stderr or the stack of a hang.
         date: when, ISO 8601 date.
         said: what looking closer has shown, as (label, sentence).
+        wrap: the command that its processes ran under, "" for none.
     """
 
     property: str
@@ -49,6 +50,7 @@ class Finding:
     details: str
     date: str
     said: tuple[tuple[str, str], ...] = ()
+    wrap: str = ""
 
     @builtins.property
     def status(self) -> Status:

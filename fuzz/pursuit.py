@@ -310,7 +310,6 @@ def _confirm(
 
 def _keep(pursuit: Pursuit, first: Case, hunted: _Hunted) -> None:
     session = pursuit.session
-    wrap = session.options.wrap
     finding = Finding(
         property=pursuit.property_id,
         signature=_signature(hunted.outcome),
@@ -325,7 +324,8 @@ def _keep(pursuit: Pursuit, first: Case, hunted: _Hunted) -> None:
         complete=hunted.smallest.complete,
         details=hunted.outcome.details,
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        said=(*hunted.said, *([("run under", shlex.join(wrap))] if wrap else [])),
+        said=hunted.said,
+        wrap=shlex.join(session.options.wrap),
     )
 
     def still_fails(case: Case) -> bool:

@@ -32,6 +32,8 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     lines.append(f"  claim               {_claim(finding.signature.property)}")
     lines.append(f"  smallest case       {describe(finding.case)}")
     lines += [f"  {label:<19} {text}" for label, text in finding.said]
+    if finding.wrap:
+        lines.append(f"  run under           {finding.wrap}")
     if finding.case != finding.first:
         more = "" if finding.complete else ", stopped before nothing simpler was left to try"
         lines.append(f"  first seen with     {describe(finding.first)}")
@@ -43,10 +45,12 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     for line in _last_words(finding):
         lines.append(f"  | {line}")
     if path is not None:
-        plants = "".join(f" --plant {p}" for p in finding.target.plants)
+        options = [word for p in finding.target.plants for word in ("--plant", p)]
+        options += ["--wrap", finding.wrap] if finding.wrap else []
+        again = shlex.join(["ropefuzz", "replay", str(path), *options])
         saved = f"{path} ({note})" if note else str(path)
         lines.append(f"  saved               {saved}")
-        lines.append(f"  see it again        ropefuzz replay {shlex.quote(str(path))}{plants}")
+        lines.append(f"  see it again        {again}")
     elif note:
         lines.append(f"  not saved           {note}")
         lines.append(f"  the case            {to_json(finding.case)}")

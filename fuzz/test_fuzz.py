@@ -11,7 +11,7 @@ import pytest
 from fuzz import engine
 from fuzz.campaign import Tally
 from fuzz.claims import CLAIMS
-from fuzz.cli import deadline_from, wrap_from
+from fuzz.cli import deadline_from, setup_seconds_from, wrap_from
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, KnownSeen, Notice
 from fuzz.isolation.errors import SetupProblem
@@ -71,7 +71,8 @@ def session(
         deadline=deadline_from(request.config.option),
         memory_limit_mib=request.config.getoption("--memory-limit"),
         fresh_process=request.config.getoption("--fresh-process"),
-        wrap=wrap_from(request.config.option),
+        wrap=options.wrap,
+        setup_seconds=setup_seconds_from(request.config.option),
         notify=lambda text: heard(Notice(text)),
     ) as supervisor:
         try:

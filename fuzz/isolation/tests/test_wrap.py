@@ -103,5 +103,8 @@ def test_a_finding_under_a_command_says_so_and_replays_under_it(tmp_path: Path) 
     assert f"  run under           {command} --error-exitcode 99\n" in out
     assert f"--wrap {shlex.quote(wrap[1])}" in out.splitlines()[-1]
     (path,) = regressions_in(tmp_path / "regressions")
-    code, out, _ = finish(start(tmp_path, "replay", str(path), *wrap, *plant))
+    # What is printed can be pasted.
+    (again,) = (line for line in out.splitlines() if line.startswith("  see it again"))
+    words = shlex.split(again.partition("ropefuzz ")[2])
+    code, out, _ = finish(start(tmp_path, *words))
     assert (code, out.split()[0]) == (1, "FAILED")

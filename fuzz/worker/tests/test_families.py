@@ -11,7 +11,6 @@ from fuzz.claims import CLAIMS
 from fuzz.families import FAMILIES
 from fuzz.plants import PLANTS
 from fuzz.verdict import Outcome
-from fuzz.worker.applicability import not_applicable
 from fuzz.worker.tests.test_plants import IN_PROCESS, WITNESSES
 from strategies.case import Call, Case, Image, Text, has_images
 
@@ -96,6 +95,8 @@ def test_every_property_holds(
     cases = [*TEXT, *(IMAGES if with_images(family) else ())]
     if family in TWINS:
         cases = [IMAGES[0], IMAGES[2]]
+    from fuzz.worker.applicability import not_applicable
+
     reasons = not_applicable(subject_of(family=family))
     for property_id in CLAIMS:
         if property_id == "clean_rejection" or (
@@ -121,6 +122,8 @@ def test_defects_are_killed(
     judge: Callable[..., Outcome], subject_of: Callable[..., Subject], family: str
 ) -> None:
     """Each defect fails its property in every family that has the code, on its smallest case."""
+    from fuzz.worker.applicability import not_applicable
+
     reasons = not_applicable(subject_of(family=family))
     for name in TWINS_PLANTS if family in TWINS else IN_PROCESS:
         plant, case = PLANTS[name], WITNESSES[name]

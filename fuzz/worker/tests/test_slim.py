@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoConfig
 
 from fuzz.families import FAMILIES
 from fuzz.target import Target
-from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.slim import slim
-from fuzz.worker.subject import make_subject, model_of
 
 
 def test_one_layer_of_every_kind_is_kept_in_their_order():
@@ -67,6 +64,11 @@ def test_every_deepstack_layer_is_kept_with_a_text_layer_beyond():
 def test_what_save_pretrained_wrote_is_built_slim(
     name: str, deep: dict[str, Any], kept: list[int], tmp_path: Path
 ):
+    from transformers import AutoConfig
+
+    from fuzz.worker import release
+    from fuzz.worker.subject import make_subject, model_of
+
     family = FAMILIES[name]
     settings = copy.deepcopy(dict(family.config))
     settings["vision_config"].update(deep)
@@ -87,6 +89,8 @@ def test_what_save_pretrained_wrote_is_built_slim(
 
 
 def test_a_directory_that_is_gone_is_named(tmp_path: Path):
+    from fuzz.worker.subject import make_subject
+
     gone = tmp_path / "gone"
     with pytest.raises(WorkerSetupError, match=re.escape(f"{gone}: no such model directory")):
         make_subject(Target(model=str(gone)), lambda _: None)
