@@ -95,6 +95,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.known(arguments)
     if arguments.command == "bench":
         return commands.bench(arguments)
+    if arguments.command == "families":
+        return commands.list_families()
     return commands.list_names()
 
 
@@ -165,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     add_target_options(selfcheck.add_argument, plants=False)
 
     known_options.add_parser(commands)
+    commands.add_parser("families", help="list the model families and what is special about them")
     commands.add_parser("list", help="list families, properties and plants")
 
     bench = commands.add_parser(

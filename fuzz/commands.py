@@ -118,6 +118,14 @@ def list_names() -> int:
     return 0
 
 
+def list_families() -> int:
+    """``ropefuzz families``."""
+    from fuzz import families_table
+
+    print("\n".join(families_table.lines()))
+    return 0
+
+
 def known(arguments: argparse.Namespace) -> int:
     """``ropefuzz known``."""
     from fuzz import known as upkeep
