@@ -46,5 +46,10 @@ CLAIMS: Final[dict[str, Claim]] = {
             "low_precision",
             "float16 and bfloat16 stay finite and within the error budget; cast = built so",
         ),
+        Claim(
+            "generation_agreement",
+            "beams, samples, pieces, guesses, embeddings and second turns generate what one "
+            "forward gives",
+        ),
     )
 }

@@ -99,6 +99,11 @@ PLANTS: Final[dict[str, Plant]] = {
             "image placeholders are not counted against image features",
             "clean_rejection",
         ),
+        Plant(
+            "beams-not-reordered",
+            "the cache stays as it is when beams change places",
+            "generation_agreement",
+        ),
         Plant("abort", "the process aborts on an image with one merged row", "no_crash"),
         Plant("hang", "the process hangs on two images in one call", "no_crash"),
         Plant(

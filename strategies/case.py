@@ -14,6 +14,8 @@ CacheKind: TypeAlias = Literal["dynamic", "static"]
 Mode: TypeAlias = Literal["eval", "train"]
 
 ENTRIES: Final[tuple[Entry, ...]] = get_args(Entry)
+How: TypeAlias = Literal["greedy", "samples", "beams", "chunked", "lookup"]
+HOWS: Final[tuple[How, ...]] = get_args(How)
 CACHE_KINDS: Final[tuple[CacheKind, ...]] = get_args(CacheKind)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 GAINS: Final[tuple[float, ...]] = (1.0, 0.3, 3.0)
@@ -84,6 +86,10 @@ class Case:
             remains is one more chunk. Lengths past the end are ignored.
         decode: tokens at the end that are fed one by one (``forward*``), or new tokens to be
             generated (``generate*``, at least 1 there).
+        how: how ``generate`` goes about it: ``greedy``; ``samples``, two sequences a prompt, chosen
+            by chance; ``beams``, two sequences a prompt of three beams; ``chunked``, the prompt
+            prefilled in pieces of ``chunks[0]`` tokens; ``lookup``, guesses found in the prompt.
+        turn: text tokens of a second turn, which goes on from the first one's cache; 0 for none.
         offset: added to every explicit position.
         gap: added to the explicit positions of each row from its token ``gap_at`` on.
         gap_at: the token of each row (padding not counted) at which ``gap`` starts.
@@ -104,6 +110,8 @@ class Case:
     cache_room: int = 0
     chunks: tuple[int, ...] = ()
     decode: int = 0
+    how: How = "greedy"
+    turn: int = 0
     offset: int = 0
     gap: int = 0
     gap_at: int = 0
@@ -292,6 +300,8 @@ _FIELDS: Final[dict[str, Any]] = {
     "cache_room": _natural,
     "chunks": _chunks,
     "decode": _natural,
+    "how": _one_of(*HOWS),
+    "turn": _natural,
     "offset": _natural,
     "gap": _natural,
     "gap_at": _natural,

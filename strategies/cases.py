@@ -23,6 +23,7 @@ from strategies.case import (
     Text,
     images_of,
 )
+from strategies.generation import generations
 from strategies.geometry import Geometry, estimated_cells, estimated_tokens
 from strategies.image_sizes import image_sizes, invalid_image_sizes
 from strategies.prompt_lengths import DEFAULT_CAP, prompt_lengths
@@ -43,6 +44,7 @@ Kind: TypeAlias = Literal[
     "image_independence",
     "packing_invariance",
     "low_precision",
+    "generation_agreement",
 ]
 
 
@@ -62,6 +64,7 @@ class Demands:
         plain: whether only the rows matter: the property decides how they are fed.
         stateful: whether calls that read what earlier ones left are of more use than others.
         trained: whether some of the cases are trained on.
+        generated: whether all of them are generated from, in every way that there is.
     """
 
     valid: bool = True
@@ -75,6 +78,7 @@ class Demands:
     plain: bool = False
     stateful: bool = False
     trained: bool = False
+    generated: bool = False
 
 
 KINDS: Final[Mapping[Kind, Demands]] = {
@@ -91,6 +95,7 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "image_independence": Demands(images=2, plain=True),
     "packing_invariance": Demands(rows=2, plain=True),
     "low_precision": Demands(forward_only=True),
+    "generation_agreement": Demands(generated=True),
 }
 
 MAX_TOKENS: Final = 160
@@ -198,6 +203,9 @@ def cases(geometry: Geometry, kind: Kind = "any") -> st.SearchStrategy[Case]:
     if kind not in kinds_for(geometry):
         raise ValueError(f"kind {kind!r} needs a target that takes images")
     demands = KINDS[kind]
+    if demands.generated:
+        prompts = _batches(geometry, demands, _Prompt(budget=MAX_TOKENS // 2))
+        return generations(prompts, geometry)
     return _valid(geometry, demands) if demands.valid else _invalid(geometry)
 
 

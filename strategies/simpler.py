@@ -12,6 +12,7 @@ from strategies.case import (
     DEFAULT,
     ENTRIES,
     GAINS,
+    HOWS,
     Call,
     Case,
     Image,
@@ -90,6 +91,8 @@ def size_of(case: Case) -> Size:
         abs(case.extra_placeholders),
         case.extra_placeholders < 0,
         ENTRIES.index(case.entry),
+        HOWS.index(case.how),
+        case.turn,
         case.mode != DEFAULT.mode,
         [_HISTORY_ENTRIES.index(call.entry) for call in case.history],
         len(case.chunks),
@@ -180,9 +183,18 @@ def _with_defaults(case: Case) -> Iterator[Case]:
     yield replace(case, offset=0, gap=0, gap_at=0)
     yield replace(case, gap=0, gap_at=0)
     yield replace(case, offset=0)
+    yield replace(case, how=DEFAULT.how, turn=0)
+    yield replace(case, how=DEFAULT.how, turn=0, chunks=())
+    yield replace(case, turn=0)
+    for how in HOWS[: HOWS.index(case.how)]:
+        yield replace(case, how=how)
+        yield replace(case, how=how, chunks=())
+    plain = replace(
+        case, how=DEFAULT.how, turn=0, chunks=() if is_generate(case.entry) else case.chunks
+    )
     for entry in ENTRIES[: ENTRIES.index(case.entry)]:
-        yield replace(case, entry=entry)
-        yield replace(case, entry=entry, decode=0)
+        yield replace(plain, entry=entry)
+        yield replace(plain, entry=entry, decode=0)
     yield replace(case, extra_padding=0, side=DEFAULT.side)
     yield replace(case, extra_padding=0)
     # Padding may matter only by making the batch wider.
@@ -211,6 +223,7 @@ def _with_other_feeding(case: Case) -> Iterator[Case]:
 def _with_other_numbers(case: Case) -> Iterator[Case]:
     """Lower one number, by much first."""
     yield from (replace(case, decode=n) for n in _below(case.decode, 0))
+    yield from (replace(case, turn=n) for n in _below(case.turn, 1))
     yield from (replace(case, extra_padding=n) for n in _below(case.extra_padding, 0))
     yield from (replace(case, cache_room=n) for n in _below(case.cache_room, 0))
     yield from (replace(case, offset=n) for n in _below(case.offset, 0))

@@ -81,14 +81,32 @@ def _problems(case: Case) -> Iterator[str]:
             yield f"{case.entry} needs side left"
         if case.decode < 1:
             yield f"{case.entry} needs decode of 1 or more"
-        if case.chunks:
+        if case.chunks and case.how != "chunked":
             yield f"{case.entry} takes no chunks"
+    yield from _problems_of_generating(case)
     if case.entry != "forward" and (case.offset or case.gap):
         yield f"{case.entry} takes no offset and no gap: it sees no explicit positions"
     if case.gap_at and not case.gap:
         yield "gap_at without gap"
     if case.mode == "train":
         yield from _problems_of_training(case)
+
+
+def _problems_of_generating(case: Case) -> Iterator[str]:
+    if case.how == DEFAULT.how and not case.turn:
+        return
+    if case.entry != "generate":
+        yield f"{case.entry} is no generate that is told how, or has a second turn"
+    if case.cache != DEFAULT.cache:
+        yield "generate that is told how, or has a second turn, makes its own cache"
+    if case.turn and case.how != DEFAULT.how:
+        yield "a second turn is generated greedily"
+    if case.how == "chunked" and len(case.chunks) != 1:
+        yield "a prompt prefilled in pieces has one size of them"
+    if len(case.rows) > 1 and (case.how == "lookup" or case.turn):
+        yield "guesses and second turns are for one row"
+    if may_be_padded(case.rows, case.extra_padding) and (case.how == "lookup" or case.turn):
+        yield "guesses and second turns are for rows without padding"
 
 
 def _problems_of_training(case: Case) -> Iterator[str]:

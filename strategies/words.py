@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from strategies.case import DEFAULT, Case, Entry, Row, Text, images_of
+from strategies.case import DEFAULT, Case, Entry, How, Row, Text, images_of
 from strategies.validity import is_generate, may_be_padded
 
 _CALLS: Final[dict[Entry, str]] = {
@@ -13,6 +13,14 @@ _CALLS: Final[dict[Entry, str]] = {
     "forward-implicit": "forward",
     "generate": "generate",
     "generate-embeds": "generate from embeddings",
+}
+
+_HOWS: Final[dict[How, str]] = {
+    "greedy": "",
+    "samples": ", two samples each",
+    "beams": ", two of three beams each",
+    "chunked": "",
+    "lookup": ", guessed from the prompt",
 }
 
 
@@ -80,13 +88,17 @@ def _entry(case: Case) -> Iterator[str]:
     if case.entry == "forward-implicit":
         yield "positions left to the model"
     elif is_generate(case.entry):
-        yield f"{_CALLS[case.entry]}, {_count(case.decode, 'new token')}"
+        yield f"{_CALLS[case.entry]}, {_count(case.decode, 'new token')}{_HOWS[case.how]}"
+    if case.turn:
+        yield f"then a second turn of {_count(case.turn, 'text token')}, from its cache"
     if case.mode == "train":
         yield "trained on its own tokens as labels"
 
 
 def _cache(case: Case) -> Iterator[str]:
-    if case.chunks:
+    if case.chunks and is_generate(case.entry):
+        yield f"prefilled in chunks of {case.chunks[0]}"
+    elif case.chunks:
         yield f"prefilled in chunks of {_listed([*map(str, case.chunks), 'the rest'])}"
     if case.decode and not is_generate(case.entry):
         yield "last token alone" if case.decode == 1 else f"last {case.decode} tokens one by one"

@@ -48,6 +48,8 @@ FAMILY: Final = Family(
     placing="fixed",
     told_of_tokens="prefix",
     not_applicable={
+        "generation_agreement": "a forward over prompt and answer takes the answer for a part of "
+        "the prefix",
         "causality": "the tokens of a prompt see later ones: its attention is a prefix's",
         "packing_invariance": "a prefix is one: nothing tells it from the next sequence's",
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from fuzz.target import LOW
 from fuzz.worker import release
 from fuzz.worker.capture import at_the_door, positions_given
 from fuzz.worker.exact import lane
@@ -13,6 +14,8 @@ from fuzz.worker.subject import Subject, model_of
 def not_applicable(subject: Subject) -> dict[str, str]:
     """Return a reason for each property that cannot be asked of the target."""
     reasons = dict(subject.family.not_applicable)
+    if subject.target.dtype in LOW:
+        reasons["generation_agreement"] = "tokens are held against one forward in full precision"
     if not takes_packed_positions(subject):
         reasons["packing_invariance"] = (
             "this release's model cannot be told by position_ids where a sequence begins"

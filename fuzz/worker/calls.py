@@ -261,6 +261,30 @@ def _vision(model: Any, batch: Batch, end: int) -> dict[str, Any]:
     return arguments
 
 
+def prompt_arguments(model: Any, batch: Batch) -> dict[str, Any]:
+    """Return a batch as ``generate`` is given it, its images included."""
+    return {"input_ids": batch.input_ids, **_vision(model, batch, batch.width)}
+
+
+def generation_arguments(subject: Subject, steps: int) -> dict[str, Any]:
+    """Return how ``generate`` is asked for new tokens, greedily, and for their logits."""
+    return {
+        "max_new_tokens": steps,
+        "do_sample": False,
+        # A random model would emit image placeholders.
+        "suppress_tokens": special_ids(subject.config),
+        "return_dict_in_generate": True,
+        "output_logits": True,
+    }
+
+
+def generated(out: Any) -> Result:
+    """Return what ``generate`` gave, row by row."""
+    logits = torch.stack([step.to(out.logits[0].device) for step in out.logits], dim=1)
+    chosen = out.sequences[:, -logits.shape[1] :].tolist()
+    return Result(tuple(logits[i] for i in range(len(logits))), tuple(tuple(row) for row in chosen))
+
+
 def generate(
     subject: Subject,
     model: Any,
@@ -273,8 +297,7 @@ def generate(
     """Generate greedily.
 
     Args:
-        subject: gives the token ids that are never chosen (a random model would emit image
-            placeholders).
+        subject: gives the token ids that are never chosen.
         model: the model.
         batch: left-padded prompts.
         steps: new tokens.
@@ -282,14 +305,7 @@ def generate(
         cache: ``dynamic``, ``static`` (``dynamic`` in the releases that refuse a static one
             here), or "" to recompute everything at each step.
     """
-    arguments: dict[str, Any] = {
-        "max_new_tokens": steps,
-        "do_sample": False,
-        "use_cache": bool(cache),
-        "suppress_tokens": special_ids(subject.config),
-        "return_dict_in_generate": True,
-        "output_logits": True,
-    }
+    arguments = {**generation_arguments(subject, steps), "use_cache": bool(cache)}
     if cache == "static" and getattr(model, "_supports_static_cache", True):
         arguments["cache_implementation"] = "static"
         # On CUDA a static cache makes generate() compile by itself.
@@ -300,12 +316,8 @@ def generate(
     if embeds:
         arguments["inputs_embeds"] = model.get_input_embeddings()(batch.input_ids)
     else:
-        arguments["input_ids"] = batch.input_ids
-        arguments.update(_vision(model, batch, batch.width))
-    out = model.generate(**arguments)
-    logits = torch.stack([step.to(out.logits[0].device) for step in out.logits], dim=1)
-    chosen = out.sequences[:, -logits.shape[1] :].tolist()
-    return Result(tuple(logits[i] for i in range(len(logits))), tuple(tuple(row) for row in chosen))
+        arguments.update(prompt_arguments(model, batch))
+    return generated(model.generate(**arguments))
 
 
 def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool = True) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import zlib
@@ -77,7 +78,7 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     if target.model:
         settings, processor_settings = _from_directory(Path(target.model), family)
     else:
-        settings, processor_settings = dict(family.config), dict(family.processor)
+        settings, processor_settings = copy.deepcopy(dict(family.config)), dict(family.processor)
     config = AutoConfig.for_model(family.name, **settings)
     _without_dropout(config, release.text_config(config), release.vision_config(config))
     device = torch.device(target.device)
@@ -132,8 +133,6 @@ def _without_dropout(*configs: Any) -> None:
 
 
 def _build(subject: Subject, build: Build) -> Any:
-    import copy
-
     import transformers
 
     cls = getattr(transformers, subject.family.architecture)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fuzz.faults import PREFIX
-from fuzz.worker.plants import attention, kernel, positions, process, vision
+from fuzz.worker.plants import attention, beams, kernel, positions, process, vision
 
 PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "rotary-table-short": positions.rotary_table_short,
@@ -21,6 +21,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "packing-ignored": attention.packing_ignored,
     "half-mask-too-small": attention.half_mask_too_small,
     "eager-gradient": attention.eager_gradient,
+    "beams-not-reordered": beams.not_reordered,
     "vision-leak": vision.vision_leak,
     "placeholders-unchecked": vision.placeholders_unchecked,
     "flash-last-key-ignored": kernel.in_kernel(kernel.last_key_ignored),

@@ -11,6 +11,7 @@ from fuzz.worker.properties import (
     cache_agreement,
     causality,
     clean_rejection,
+    generation_agreement,
     image_independence,
     low_precision,
     no_crash,
@@ -35,4 +36,5 @@ CHECKS: Final[dict[str, Callable[[Subject, Case], None]]] = {
     "image_independence": image_independence.check,
     "packing_invariance": packing_invariance.check,
     "low_precision": low_precision.check,
+    "generation_agreement": generation_agreement.check,
 }

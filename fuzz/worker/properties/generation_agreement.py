@@ -1,0 +1,187 @@
+"""Whatever way ``generate`` goes about it, its tokens follow from what one forward gives.
+
+One forward over a prompt and what was generated from it, without a cache, gives the logits that
+each of these tokens was chosen by. Nothing of ``generate`` is in that leg: no cache, no beams, no
+copies of the prompt, no pieces, no padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import torch
+
+from fuzz.worker import calls, release
+from fuzz.worker.compare import require_close
+from fuzz.worker.exact import tolerance
+from fuzz.worker.failure import Failed
+from fuzz.worker.inputs import Batch, Prompt, collate
+from fuzz.worker.subject import Subject, model_of
+from strategies.case import Case
+from strategies.validity import is_generate
+
+COPIES: Final = 2
+"""Sequences that are asked for each prompt, where there are several."""
+BEAMS: Final = 3
+GUESSED: Final = 2
+"""Tokens that are guessed at a time."""
+
+
+def check(subject: Subject, case: Case) -> None:
+    """Generate as the case says and hold every token against one forward.
+
+    A case that is not generated from has nothing to hold.
+
+    Raises:
+        Failed: logits, a beam's score or a guessed token differ.
+    """
+    if not is_generate(case.entry):
+        return
+    batch = calls.batch_of(subject, case)
+    model = model_of(subject, gain=case.gain)
+    out = _generate(subject, model, case, batch)
+    # At once: going on reads what the first turn left on the model.
+    second = _second_turn(subject, model, case, out) if case.turn else None
+    prompts = [p for p in batch.prompts for _ in range(len(out.sequences) // len(batch.prompts))]
+    answers = out.sequences[:, -_new(case) :].tolist()
+    told = forced(subject, case, prompts, answers)
+    if case.how == "beams":
+        _check_scores(subject, out.sequences_scores, told, answers)
+    elif case.how == "lookup":
+        _check_choices(subject, told[0], answers[0])
+    else:
+        leg = f"generated, {_way(case)} = one forward"
+        _check_logits(subject, calls.generated(out).logits, told, leg)
+    if second is not None:
+        _check_second_turn(subject, case, batch, second)
+
+
+def forced(
+    subject: Subject, case: Case, prompts: Sequence[Prompt], answers: Sequence[Sequence[int]]
+) -> list[torch.Tensor]:
+    """Return the logits that each token of each answer is chosen by, (new tokens, vocabulary).
+
+    Args:
+        subject: the subject.
+        case: says the weights.
+        prompts: one an answer.
+        answers: token ids, at least one each.
+    """
+    return [
+        _forced(subject, case, prompt, answer)
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+
+
+def _forced(subject: Subject, case: Case, prompt: Prompt, answer: Sequence[int]) -> torch.Tensor:
+    """Run a prompt and its answer alone, so that no padding is in this leg either."""
+    model = model_of(subject, gain=case.gain)
+    batch = collate(subject, [longer_by(prompt, answer)])
+    (logits,) = calls.forward(model, batch, calls.Feed(explicit=False)).logits
+    return logits[len(prompt.ids) - 1 : -1]
+
+
+def longer_by(prompt: Prompt, tokens: Sequence[int]) -> Prompt:
+    """Return a prompt with text tokens after it."""
+    types = (*prompt.types, *[0] * len(tokens))
+    return replace(prompt, ids=(*prompt.ids, *tokens), types=types)
+
+
+def _new(case: Case) -> int:
+    return max(1, case.decode)
+
+
+def _way(case: Case) -> str:
+    return "embeddings" if case.entry == "generate-embeds" else case.how
+
+
+def _generate(subject: Subject, model: Any, case: Case, batch: Batch) -> Any:
+    arguments = calls.generation_arguments(subject, _new(case))
+    if batch.attention_mask is not None:
+        arguments["attention_mask"] = batch.attention_mask
+    if case.entry == "generate-embeds":
+        arguments["inputs_embeds"] = model.get_input_embeddings()(batch.input_ids)
+    else:
+        arguments.update(calls.prompt_arguments(model, batch))
+    if case.how == "samples":
+        # What chance decides is only which tokens are looked at.
+        torch.manual_seed(case.seed)
+        arguments.update(do_sample=True, num_return_sequences=COPIES)
+    elif case.how == "beams":
+        # Without a penalty a sequence's score is the sum of its tokens' log-probabilities.
+        arguments.update(
+            num_beams=BEAMS, num_return_sequences=COPIES, length_penalty=0.0, output_scores=True
+        )
+    elif case.how == "chunked" and hasattr(model.generation_config, "prefill_chunk_size"):
+        arguments.update(prefill_chunk_size=case.chunks[0])
+    elif case.how == "lookup":
+        arguments.update(prompt_lookup_num_tokens=GUESSED)
+    return model.generate(**arguments)
+
+
+def _check_logits(
+    subject: Subject, got: Sequence[torch.Tensor], told: Sequence[torch.Tensor], leg: str
+) -> None:
+    allowed = tolerance(subject.target.dtype)
+    for number, (value, reference) in enumerate(zip(got, told, strict=True)):
+        require_close(value, reference, allowed, leg, f"logits of sequence {number}")
+
+
+def _check_scores(
+    subject: Subject,
+    scores: torch.Tensor,
+    told: Sequence[torch.Tensor],
+    answers: Sequence[Sequence[int]],
+) -> None:
+    sums = torch.stack(
+        [
+            logits.log_softmax(-1)[torch.arange(len(new)), torch.tensor(new)].sum()
+            for logits, new in zip(told, answers, strict=True)
+        ]
+    )
+    leg = "scores of beams = log-probabilities of one forward"
+    require_close(scores[:, None], sums[:, None], tolerance(subject.target.dtype), leg, "scores")
+
+
+def _check_choices(subject: Subject, told: torch.Tensor, answer: Sequence[int]) -> None:
+    """Hold each token against the best one; of two as good, either will do."""
+    allowed = told.clone()
+    allowed[:, special(subject)] = -torch.inf
+    for step, token in enumerate(answer):
+        best = allowed[step].max()
+        lacking = float(best - allowed[step, token])
+        if not lacking <= tolerance(subject.target.dtype) * (1 + float(best.abs())):
+            raise Failed(
+                "generated, lookup = one forward",
+                f"new token {step} is {token}, {lacking:.2g} below the best, "
+                f"{int(allowed[step].argmax())}",
+            )
+
+
+def special(subject: Subject) -> list[int]:
+    """Return the token ids that are never chosen."""
+    suppressed: list[int] = calls.generation_arguments(subject, 1)["suppress_tokens"]
+    return suppressed
+
+
+def _second_turn(subject: Subject, model: Any, case: Case, first: Any) -> Any:
+    limit = min(special(subject), default=release.text_config(subject.config).vocab_size)
+    said = [(7 * n + case.seed) % limit for n in range(case.turn)]
+    ids = torch.cat([first.sequences, first.sequences.new_tensor([said])], dim=1)
+    return model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        past_key_values=first.past_key_values,
+        **calls.generation_arguments(subject, _new(case)),
+    )
+
+
+def _check_second_turn(subject: Subject, case: Case, batch: Batch, out: Any) -> None:
+    (prompt,) = batch.prompts
+    ids = out.sequences[0].tolist()
+    before, answer = ids[: -_new(case)], ids[-_new(case) :]
+    more = before[len(prompt.ids) :]
+    told = forced(subject, case, [longer_by(prompt, more)], [answer])
+    _check_logits(subject, calls.generated(out).logits, told, "second turn = one forward")
