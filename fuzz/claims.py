@@ -47,6 +47,10 @@ CLAIMS: Final[dict[str, Claim]] = {
             "float16 and bfloat16 stay finite and within the error budget; cast = built so",
         ),
         Claim(
+            "visibility",
+            "every token that the rule makes visible changes what follows, and no other one does",
+        ),
+        Claim(
             "generation_agreement",
             "beams, samples, pieces, guesses, embeddings and second turns generate what one "
             "forward gives",

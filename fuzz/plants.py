@@ -100,6 +100,11 @@ PLANTS: Final[dict[str, Plant]] = {
             "clean_rejection",
         ),
         Plant(
+            "first-key-hidden",
+            "no later token sees the first one of a prompt",
+            "visibility",
+        ),
+        Plant(
             "beams-not-reordered",
             "the cache stays as it is when beams change places",
             "generation_agreement",

@@ -44,6 +44,7 @@ Kind: TypeAlias = Literal[
     "image_independence",
     "packing_invariance",
     "low_precision",
+    "visibility",
     "generation_agreement",
 ]
 
@@ -95,6 +96,7 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "image_independence": Demands(images=2, plain=True),
     "packing_invariance": Demands(rows=2, plain=True),
     "low_precision": Demands(forward_only=True),
+    "visibility": Demands(tokens=2, plain=True),
     "generation_agreement": Demands(generated=True),
 }
 

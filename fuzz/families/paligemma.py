@@ -48,6 +48,7 @@ FAMILY: Final = Family(
     placing="fixed",
     told_of_tokens="prefix",
     not_applicable={
+        "visibility": "nothing in a prefix is hidden, and nothing else is fed at once",
         "generation_agreement": "a forward over prompt and answer takes the answer for a part of "
         "the prefix",
         "causality": "the tokens of a prompt see later ones: its attention is a prefix's",

@@ -16,6 +16,8 @@ def not_applicable(subject: Subject) -> dict[str, str]:
     reasons = dict(subject.family.not_applicable)
     if subject.target.dtype in LOW:
         reasons["generation_agreement"] = "tokens are held against one forward in full precision"
+    if subject.target.dtype != "exact":
+        reasons["visibility"] = "only in float64 does every visible token leave a trace"
     if not takes_packed_positions(subject):
         reasons["packing_invariance"] = (
             "this release's model cannot be told by position_ids where a sequence begins"

@@ -116,7 +116,12 @@ def test_no_axis_is_set_where_it_changes_nothing(drawn, kind):
 
 @pytest.mark.parametrize("field", [f.name for f in fields(Case)])
 def test_every_axis_is_drawn_with_several_values_and_left_alone_often(drawn, field):
-    only = {"extra_placeholders": "clean_rejection", "mode": "attention_agreement"}
+    only = {
+        "extra_placeholders": "clean_rejection",
+        "mode": "attention_agreement",
+        "how": "generation_agreement",
+        "turn": "generation_agreement",
+    }
     kind = only.get(field, "any")
     values = [getattr(case, field) for case in drawn[kind]]
     assert len(set(values)) > 1

@@ -17,6 +17,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "padding-leak": attention.padding_leak,
     "causal-off-by-one": attention.causal_off_by_one,
     "batch-crosstalk": attention.batch_crosstalk,
+    "first-key-hidden": attention.first_key_hidden,
     "eager-scale": attention.eager_scale,
     "packing-ignored": attention.packing_ignored,
     "half-mask-too-small": attention.half_mask_too_small,

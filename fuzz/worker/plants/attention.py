@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,21 +69,47 @@ def causal_off_by_one(model: Any) -> None:
 
     Done in calls that a dense mask describes fully: without a cache.
     """
+    _with_masks(model, _widened, lambda seen: seen.tril(1))
 
-    def widen(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+
+def first_key_hidden(model: Any) -> None:
+    """Hide the first column from every later token, in the same calls."""
+    _with_masks(model, _without_first, _hide_first)
+
+
+def _hide_first(seen: torch.Tensor) -> torch.Tensor:
+    seen = seen.tril()
+    seen[1:, 0] = False
+    return seen
+
+
+def _with_masks(
+    model: Any,
+    ready: Callable[[torch.Tensor | None, torch.Tensor], torch.Tensor],
+    own: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    """Have the decoder run with other masks than it was given, where it has no cache.
+
+    Args:
+        model: the model.
+        ready: makes of a ready-made mask (or none) and the embeddings fed another one.
+        own: makes of ones, (tokens, tokens), what each token sees, where no mask is ready-made.
+    """
+
+    def change(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         given = fed(kwargs)
         mask = kwargs.get("attention_mask")
         cached = kwargs.get("past_key_values") is not None or kwargs.get("use_cache")
         if isinstance(mask, dict) and not cached:
             return args, {
                 **kwargs,
-                "attention_mask": {k: _widened(m, given) for k, m in mask.items()},
+                "attention_mask": {k: ready(m, given) for k, m in mask.items()},
             }
         if cached or (isinstance(mask, torch.Tensor) and mask.ndim != 2) or isinstance(mask, dict):
             return args, kwargs
         batch, tokens = given.shape[:2]
         dtype = next(model.parameters()).dtype
-        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril(1)
+        seen = own(torch.ones(tokens, tokens, dtype=torch.bool, device=given.device))
         seen = seen[None, None].expand(batch, 1, -1, -1)
         if mask is not None:
             itself = torch.eye(tokens, dtype=torch.bool, device=given.device)
@@ -91,7 +118,18 @@ def causal_off_by_one(model: Any) -> None:
         additive.masked_fill_(~seen, torch.finfo(dtype).min)
         return args, {**kwargs, "attention_mask": additive}
 
-    release.text_model(model).register_forward_pre_hook(widen, with_kwargs=True)
+    release.text_model(model).register_forward_pre_hook(change, with_kwargs=True)
+
+
+def _without_first(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
+    """Return a ready-made mask in which only the first token sees the first column."""
+    batch, tokens = given.shape[:2]
+    if mask is None:
+        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
+        mask = seen.expand(batch, 1, -1, -1)
+    mask = mask.clone()
+    mask[:, :, 1:, 0] = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    return mask
 
 
 def _widened(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:

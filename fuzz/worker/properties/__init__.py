@@ -19,6 +19,7 @@ from fuzz.worker.properties import (
     padding_invariance,
     rotary_reference,
     state_independence,
+    visibility,
 )
 from fuzz.worker.subject import Subject
 from strategies.case import Case
@@ -36,5 +37,6 @@ CHECKS: Final[dict[str, Callable[[Subject, Case], None]]] = {
     "image_independence": image_independence.check,
     "packing_invariance": packing_invariance.check,
     "low_precision": low_precision.check,
+    "visibility": visibility.check,
     "generation_agreement": generation_agreement.check,
 }

@@ -42,6 +42,7 @@ WITNESSES: dict[str, Case] = {
     "half-mask-too-small": Case(rows=((Text(2),),), gain=3.0),
     # Three tokens: the first has nothing but itself to attend to, and nobody learns from the last.
     "eager-gradient": Case(rows=((Text(3),),), mode="train"),
+    "first-key-hidden": Case(rows=((Text(2),),)),
     # Beams that change places after the first token: which do depends on the seed.
     "beams-not-reordered": Case(
         rows=((Text(5),),), entry="generate", how="beams", decode=8, gain=3.0
