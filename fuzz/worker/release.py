@@ -254,7 +254,8 @@ def remember(model: nn.Module) -> None:
     """Note the frequencies that a built model turns by, since some follow how far prompts reach."""
     module: Any
     for module in model.modules():
-        if isinstance(getattr(module, "original_inv_freq", None), torch.Tensor):
+        # Only the decoder's follow a prompt; some vision towers have the frequencies alone.
+        if hasattr(module, "original_inv_freq") and hasattr(module, "original_max_seq_len"):
             setattr(module, FRESH, module.inv_freq.clone())
 
 
