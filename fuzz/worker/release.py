@@ -22,7 +22,8 @@ class RopeSettings:
 
     Attributes:
         theta: base of the frequencies.
-        kind: ``default``, ``yarn``, ... (``mrope`` of old configs counts as ``default``).
+        kind: ``default``, ``yarn``, ...; ``mrope``, ``xdrope`` and what has an ``alpha`` count as
+            ``default``.
         sections: pairs of each axis (time, height, width); empty for one-axis rope.
         interleaved: whether the pairs of the axes alternate instead of lying in chunks.
         head_dim: size of a head.
@@ -103,7 +104,8 @@ def rope_settings(config: Any, layer: int = 0) -> RopeSettings:
         theta = theta * alpha ** (turning / (turning - 2))
     return RopeSettings(
         theta=float(theta),
-        kind="default" if kind == "mrope" else str(kind),
+        # Axes are told by the sections; an alpha is a constant that the base has already.
+        kind="default" if alpha or kind in ("mrope", "xdrope") else str(kind),
         sections=tuple(table.get("mrope_section") or table.get("xdrope_section") or ()),
         interleaved=bool(table.get("mrope_interleaved", False)),
         head_dim=int(head),
