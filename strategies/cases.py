@@ -66,6 +66,8 @@ class Demands:
         stateful: whether calls that read what earlier ones left are of more use than others.
         trained: whether some of the cases are trained on.
         generated: whether all of them are generated from, in every way that there is.
+        alike: whether no row may reach where rotation follows how far a prompt reaches: results of
+            prompts of different reach are compared.
     """
 
     valid: bool = True
@@ -80,6 +82,7 @@ class Demands:
     stateful: bool = False
     trained: bool = False
     generated: bool = False
+    alike: bool = False
 
 
 KINDS: Final[Mapping[Kind, Demands]] = {
@@ -88,16 +91,16 @@ KINDS: Final[Mapping[Kind, Demands]] = {
     "clean_rejection": Demands(valid=False),
     "rotary_reference": Demands(),
     "attention_agreement": Demands(trained=True),
-    "cache_agreement": Demands(tokens=2, fed_in_pieces=True),
-    "padding_invariance": Demands(extra_padding=1),
-    "batch_invariance": Demands(rows=2),
-    "causality": Demands(tokens=2, forward_only=True),
-    "state_independence": Demands(history=1, stateful=True),
+    "cache_agreement": Demands(tokens=2, fed_in_pieces=True, alike=True),
+    "padding_invariance": Demands(extra_padding=1, alike=True),
+    "batch_invariance": Demands(rows=2, alike=True),
+    "causality": Demands(tokens=2, forward_only=True, alike=True),
+    "state_independence": Demands(history=1, stateful=True, alike=True),
     "image_independence": Demands(images=2, plain=True),
-    "packing_invariance": Demands(rows=2, plain=True),
+    "packing_invariance": Demands(rows=2, plain=True, alike=True),
     "low_precision": Demands(forward_only=True),
     "visibility": Demands(tokens=2, plain=True),
-    "generation_agreement": Demands(generated=True),
+    "generation_agreement": Demands(generated=True, alike=True),
 }
 
 MAX_TOKENS: Final = 160
@@ -108,6 +111,8 @@ MAX_IMAGES: Final = 4
 _MAX_PADDING: Final = 5
 _MAX_ROOM: Final = 4
 _MAX_DECODE: Final = 3
+_MAX_GENERATED: Final = 17
+"""Most tokens that :func:`generations` adds to a row: padding, a second turn, and two answers."""
 _MAX_HISTORY: Final = 2
 _MAX_SEED: Final = 3
 _MAX_EXTRA_PLACEHOLDERS: Final = 4
@@ -206,7 +211,9 @@ def cases(geometry: Geometry, kind: Kind = "any") -> st.SearchStrategy[Case]:
         raise ValueError(f"kind {kind!r} needs a target that takes images")
     demands = KINDS[kind]
     if demands.generated:
-        prompts = _batches(geometry, demands, _Prompt(budget=MAX_TOKENS // 2))
+        budget = min(MAX_TOKENS // 2, _budget(geometry, demands))
+        prompt = _Prompt(budget=budget, cap=min(DEFAULT_CAP, budget))
+        prompts = _batches(geometry, demands, prompt)
         return generations(prompts, geometry)
     return _valid(geometry, demands) if demands.valid else _invalid(geometry)
 
@@ -222,7 +229,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     gain = draw(_GAINS)
     seed = draw(_SEEDS)
     if demands.plain:
-        prompt = _Prompt(budget=MAX_TOKENS - demands.images * _IMAGE_BUDGET)
+        budget = _budget(geometry, demands) - demands.images * _IMAGE_BUDGET
+        prompt = _Prompt(budget=budget, cap=min(DEFAULT_CAP, budget))
         rows = draw(_batches(geometry, demands, prompt))
         return Case(rows=rows, gain=gain, seed=seed)
     static = draw(_RARELY)
@@ -235,7 +243,9 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     single, plain = demands.stateful and draw(_BOOLEANS), demands.stateful and draw(_BOOLEANS)
     if single:
         entry = "forward-implicit"
-    prompt = _Prompt(text_only=plain or entry == "generate-embeds")
+    budget = _budget(geometry, demands)
+    text_only = plain or entry == "generate-embeds"
+    prompt = _Prompt(text_only=text_only, budget=budget, cap=min(DEFAULT_CAP, budget))
     rows = draw(_batches(geometry, demands, prompt))
     if single:
         rows, padding, mask = rows[:1], 0, False
@@ -252,6 +262,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     offset, gap, gap_at = draw(_shifts(geometry, columns))
     if entry != "forward":
         offset = 0
+    if geometry.alike_up_to and demands.alike:
+        offset = min(offset, geometry.alike_up_to - columns)
     if entry != "forward" or geometry.one_axis:
         # Where positions have one axis, a jump means that another sequence begins there.
         gap, gap_at = 0, 0
@@ -281,6 +293,14 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         gain=gain,
         seed=seed,
     )
+
+
+def _budget(geometry: Geometry, demands: Demands) -> int:
+    """Return the most tokens of a row: what is added to it must not reach too far either."""
+    if not (demands.alike and geometry.alike_up_to):
+        return MAX_TOKENS
+    added = _MAX_GENERATED if demands.generated else _MAX_PADDING + _MAX_DECODE
+    return min(MAX_TOKENS, geometry.alike_up_to - added)
 
 
 def _possible(geometry: Geometry, entry: Entry) -> Entry:
@@ -422,10 +442,15 @@ def _fitted(geometry: Geometry, image: Image, tokens: int) -> Image:
     return image
 
 
+def _history_cap(geometry: Geometry) -> int:
+    # Where rotation follows how far a prompt reaches, an earlier one has to reach there.
+    return geometry.alike_up_to + _HISTORY_TEXT if geometry.alike_up_to else _HISTORY_TEXT
+
+
 @st.composite
 def _calls(draw: st.DrawFn, geometry: Geometry) -> Call:
     entry = _possible(geometry, draw(_HISTORY_ENTRIES))
-    prompt = _Prompt(text_only=entry == "generate-embeds", images=1, cap=_HISTORY_TEXT)
+    prompt = _Prompt(text_only=entry == "generate-embeds", images=1, cap=_history_cap(geometry))
     return Call(draw(_rows(geometry, prompt)), entry)
 
 

@@ -37,6 +37,8 @@ class Geometry:
             that is only how far images are drawn.
         takes_embeddings: whether ``generate`` takes ``inputs_embeds``.
         one_axis: whether positions number a row's tokens, images or not.
+        alike_up_to: tokens up to which a prompt's rotation does not depend on how far it reaches,
+            0 where it never does.
     """
 
     images: bool
@@ -57,6 +59,7 @@ class Geometry:
     aspect_refused: bool = True
     takes_embeddings: bool = True
     one_axis: bool = False
+    alike_up_to: int = 0
 
     @property
     def cell(self) -> int:
@@ -64,7 +67,9 @@ class Geometry:
         return self.patch * self.merge
 
 
-def without_images(max_positions: int, sliding_window: int = 0, frame_tokens: int = 0) -> Geometry:
+def without_images(
+    max_positions: int, sliding_window: int = 0, frame_tokens: int = 0, alike_up_to: int = 0
+) -> Geometry:
     """Return the geometry of a target that takes text alone; the sizes of images are all 1."""
     return Geometry(
         images=False,
@@ -79,6 +84,7 @@ def without_images(max_positions: int, sliding_window: int = 0, frame_tokens: in
         sliding_window=sliding_window,
         frame_tokens=frame_tokens,
         one_axis=True,
+        alike_up_to=alike_up_to,
     )
 
 

@@ -12,7 +12,7 @@ class Family:
     """One model family.
 
     Attributes:
-        name: transformers' ``model_type``.
+        name: what it is called here; transformers' ``model_type`` unless that is given apart.
         title: what people call it.
         since: first transformers release that has it.
         architecture: the class in transformers that checkpoints of the family name.
@@ -33,6 +33,8 @@ class Family:
             of the second) or ``neighbours``.
         not_relative: why logits depend on positions themselves and not on their differences
             alone, "" where they do not.
+        model_type: transformers' ``model_type`` where the name is another one: a form of a family
+            that is a family here.
     """
 
     name: str
@@ -50,3 +52,9 @@ class Family:
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     pairs: str = "halves"
     not_relative: str = ""
+    model_type: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What transformers calls the family: the ``model_type`` of its configs."""
+        return self.model_type or self.name

@@ -134,7 +134,7 @@ def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
     positions = release.rope_index(
         model, batch.input_ids, batch.token_types, batch.image_grid_thw, batch.attention_mask
     ).clone()
-    release.forget(model)
+    release.forget_deltas(model)
     positions += feed.offset
     for row, start in enumerate(batch.starts):
         positions[:, row, start + feed.gap_at :] += feed.gap
@@ -153,7 +153,7 @@ def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
         turning = release.rope_index(model, ids, types, own, None)
         number = torch.arange(len(prompt.ids), device=ids.device).expand(1, 1, -1)
         parts.append(torch.cat([number, turning]) if len(turning) > 1 else turning)
-        release.forget(model)
+        release.forget_deltas(model)
     return torch.cat(parts, dim=-1)
 
 
@@ -242,7 +242,7 @@ def merged_embeddings(model: Any, batch: Batch) -> torch.Tensor:
     try:
         _, given = at_the_door(release.text_model(model), call)
     finally:
-        release.forget(model)
+        release.forget_deltas(model)
     embeds: torch.Tensor = given["inputs_embeds"]
     return embeds
 

@@ -22,6 +22,7 @@ def geometry_of(subject: Subject) -> Geometry:
         "max_positions": int(text.max_position_embeddings),
         "sliding_window": release.sliding_window(text),
         "frame_tokens": subject.family.frame_tokens,
+        "alike_up_to": release.rope_settings(subject.config).limit,
     }
     vision = release.vision_config(subject.config)
     if vision is None:

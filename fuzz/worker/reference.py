@@ -112,6 +112,7 @@ def mrope_angles(
     head_dim: int,
     sections: Sequence[int],
     interleaved: bool = False,
+    frequency: Floats | None = None,
 ) -> Floats:
     """Return the angle of every pair of a head, shape (tokens, head_dim // 2), in radians.
 
@@ -124,9 +125,11 @@ def mrope_angles(
         head_dim: size of a head.
         sections: pairs per axis, adding up to ``head_dim // 2``.
         interleaved: whether the axes take turns.
+        frequency: of each pair, where it is scaled (:mod:`fuzz.worker.rope_scaling`).
     """
     half = head_dim // 2
-    frequency = theta ** (-2.0 * np.arange(half, dtype=np.float64) / head_dim)
+    if frequency is None:
+        frequency = theta ** (-2.0 * np.arange(half, dtype=np.float64) / head_dim)
     axis = axes_of_pairs(half, sections, interleaved)
     result: Floats = positions[axis].T.astype(np.float64) * frequency
     return result

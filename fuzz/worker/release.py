@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 OLDEST: Final = "4.45"
+FRESH: Final = "fresh_inv_freq"
+"""Attribute of a rotary module that :func:`remember` sets and :func:`forget` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,14 @@ class RopeSettings:
 
     Attributes:
         theta: base of the frequencies.
-        kind: ``default``, ``yarn``, ... (``mrope`` of old configs counts as ``default``).
+        kind: ``default``, ``yarn``, ...; ``mrope``, ``xdrope`` and what has an ``alpha`` count as
+            ``default``.
         sections: pairs of each axis (time, height, width); empty for one-axis rope.
         interleaved: whether the pairs of the axes alternate instead of lying in chunks.
         head_dim: size of a head.
         rotary_dim: how many of its elements turn, the first ones.
+        table: what the config says of the rotation, scaling included.
+        maximum: ``max_position_embeddings``, in tokens.
     """
 
     theta: float
@@ -33,6 +38,16 @@ class RopeSettings:
     interleaved: bool
     head_dim: int
     rotary_dim: int
+    table: Mapping[str, Any]
+    maximum: int
+
+    @property
+    def limit(self) -> int:
+        """Positions up to which all turn alike however far a prompt reaches, 0 without limit."""
+        if self.kind not in ("dynamic", "longrope"):
+            return 0
+        own = self.table.get("original_max_position_embeddings")
+        return int((self.kind == "longrope" and own) or self.maximum)
 
 
 def accepts(function: Callable[..., Any], name: str) -> bool:
@@ -89,11 +104,14 @@ def rope_settings(config: Any, layer: int = 0) -> RopeSettings:
         theta = theta * alpha ** (turning / (turning - 2))
     return RopeSettings(
         theta=float(theta),
-        kind="default" if kind == "mrope" else str(kind),
+        # Axes are told by the sections; an alpha is a constant that the base has already.
+        kind="default" if alpha or kind in ("mrope", "xdrope") else str(kind),
         sections=tuple(table.get("mrope_section") or table.get("xdrope_section") or ()),
         interleaved=bool(table.get("mrope_interleaved", False)),
         head_dim=int(head),
         rotary_dim=turning,
+        table=table,
+        maximum=int(text.max_position_embeddings),
     )
 
 
@@ -234,12 +252,31 @@ def modeling_module(model: nn.Module) -> Any:
     return module
 
 
+def remember(model: nn.Module) -> None:
+    """Note the frequencies that a built model turns by, since some follow how far prompts reach."""
+    module: Any
+    for module in model.modules():
+        # Only the decoder's follow a prompt; some vision towers have the frequencies alone.
+        if hasattr(module, "original_inv_freq") and hasattr(module, "original_max_seq_len"):
+            setattr(module, FRESH, module.inv_freq.clone())
+
+
 def forget(model: nn.Module) -> None:
-    """Drop what earlier calls left on the model object (``rope_deltas``)."""
+    """Drop what earlier calls left on the model object: ``rope_deltas``, frequencies."""
+    module: Any
+    for module in model.modules():
+        if (fresh := getattr(module, FRESH, None)) is not None:
+            module.register_buffer("inv_freq", fresh.clone(), persistent=False)
+            module.max_seq_len_cached = module.original_max_seq_len
+    forget_deltas(model)
+
+
+def forget_deltas(model: nn.Module) -> None:
+    """Drop the ``rope_deltas`` that computing position ids leaves on the model object."""
+    module: Any
     for module in model.modules():
         if getattr(module, "rope_deltas", None) is not None:
-            # A plain attribute; setattr since nn.Module's own typing knows only its tensors.
-            setattr(module, "rope_deltas", None)  # noqa: B010
+            module.rope_deltas = None
 
 
 def rope_index(

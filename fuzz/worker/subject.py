@@ -79,7 +79,7 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
         settings, processor_settings = _from_directory(Path(target.model), family)
     else:
         settings, processor_settings = copy.deepcopy(dict(family.config)), dict(family.processor)
-    config = AutoConfig.for_model(family.name, **settings)
+    config = AutoConfig.for_model(family.kind, **settings)
     _without_dropout(config, release.text_config(config), release.vision_config(config))
     device = torch.device(target.device)
     processor = _processor(family, config, processor_settings)
@@ -152,6 +152,7 @@ def _build(subject: Subject, build: Build) -> Any:
         if build.cast:
             model = model.to(LOW[build.cast])
         model = model.to(subject.device)
+    release.remember(model)
     subject.plant(model)
     return model
 
@@ -228,9 +229,9 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
         raise WorkerSetupError(f"{folder}: no such model directory")
     settings = _read_json(folder / "config.json", "a model directory needs a config.json")
     model_type = settings.pop("model_type", None)
-    if model_type != family.name:
+    if model_type != family.kind:
         raise WorkerSetupError(
-            f"{folder / 'config.json'}: expected model_type {family.name!r}, got {model_type!r}"
+            f"{folder / 'config.json'}: expected model_type {family.kind!r}, got {model_type!r}"
         )
     slim(settings)
     settings.pop("transformers_version", None)

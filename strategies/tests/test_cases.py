@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import get_args
 
@@ -219,3 +219,22 @@ def print_cases():
 
 def _pairs(row):
     return pairwise(row)
+
+
+def test_where_rotation_follows_reach_only_what_ran_before_reaches_past_the_maximum():
+    """Prompts of different reach are compared below it; what runs before, and others, go past."""
+    geometry = replace(TEXT_ONLY, max_positions=32, alike_up_to=32)
+
+    def reach(case):
+        longest = max(estimated_tokens(geometry, row) for row in case.rows)
+        new = case.decode * 2 + case.turn if case.entry.startswith("generate") else 0
+        return longest + case.extra_padding + case.offset + new
+
+    for kind in (k for k in kinds_for(geometry) if KINDS[k].alike):
+        drawn = single_draws(cases(geometry, kind), 60)
+        assert max(reach(case) for case in drawn) in range(18, 33)
+        if kind == "state_independence":
+            past = [c for c in drawn for h in c.history if estimated_tokens(geometry, h.row) > 32]
+            assert share(drawn, len(past)) > 0.1
+    drawn = single_draws(cases(geometry, "rotary_reference"), 60)
+    assert share(drawn, sum(reach(c) > 32 for c in drawn)) > 0.2

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from fuzz.worker import calls, reference, release
+from fuzz.worker import calls, reference, release, rope_scaling
 from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.capture import Captured, rotary
 from fuzz.worker.compare import require_close
@@ -38,7 +38,9 @@ def check(subject: Subject, case: Case) -> None:
     _check_positions(subject, case, batch, seen, result)
     _check_turns(subject, seen)
     _check_vision_turns(subject, batch, seen)
-    if case.entry == "forward" and case.offset and not subject.family.not_relative:
+    rope = release.rope_settings(subject.config)
+    relative = not subject.family.not_relative and not rope.limit
+    if case.entry == "forward" and case.offset and relative:
         near = replace(case, offset=0, gap=0, gap_at=0)
         far = replace(near, offset=case.offset)
         at_zero, far_out = (
@@ -98,13 +100,29 @@ def _check_turns(subject: Subject, seen: Captured) -> None:
         # Each layer turns its queries, then its keys.
         rope = release.rope_settings(subject.config, turned[call] // 2)
         turned[call] += 1
+        # Calls of one case only reach further.
+        reach = max(int(p.max()) for p in seen.positions[: call + 1]) + 1
+        frequency, length = rope_scaling.frequencies(
+            rope.kind, rope.theta, rope.rotary_dim, rope.table, rope.maximum, reach
+        )
         axes = max(3, len(rope.sections))
         positions = seen.positions[call].expand(axes, before.shape[0], -1).cpu().numpy()
         for row in range(before.shape[0]):
             angles = reference.mrope_angles(
-                positions[:, row], rope.theta, rope.rotary_dim, rope.sections, rope.interleaved
+                positions[:, row],
+                rope.theta,
+                rope.rotary_dim,
+                rope.sections,
+                rope.interleaved,
+                frequency,
             )
-            _compare(subject, before[row], after[row], angles, f"rotation of row {row}", neighbours)
+            given = _lengthened(before[row], rope.rotary_dim, length)
+            _compare(subject, given, after[row], angles, f"rotation of row {row}", neighbours)
+
+
+def _lengthened(vectors: torch.Tensor, turning: int, length: float) -> torch.Tensor:
+    """Return vectors whose turning elements are longer by what cosine and sine are."""
+    return torch.cat([vectors[..., :turning].double() * length, vectors[..., turning:]], dim=-1)
 
 
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fuzz.worker import calls
+from fuzz.worker import calls, release
 from fuzz.worker.budget import Truth, require_agreement
+from fuzz.worker.capture import rotary
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case, has_images
 
@@ -18,8 +19,13 @@ def check(subject: Subject, case: Case) -> None:
     fresh = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
     used = model_of(subject, gain=case.gain)
     calls.run_history(subject, used, case)
-    after = calls.run(subject, used, case, batch)
+    with rotary(used) as seen:
+        after = calls.run(subject, used, case, batch)
     # Images bring their own positions along; text relies on what it finds.
     content = "with images" if has_images(case) else "text only"
+    limit = release.rope_settings(subject.config).limit
+    if limit and max(int(p.max()) for p in seen.positions) + 1 == limit:
+        # Here the choice between two sets of frequencies is made.
+        content += ", up to the original maximum"
     leg = f"after earlier calls = on a fresh model, {case.entry}, {content}"
     require_agreement(after, fresh, Truth(subject, case, batch), leg)
