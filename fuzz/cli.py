@@ -14,7 +14,8 @@ from typing import Final, NoReturn
 
 from fuzz import interrupts, known_options
 from fuzz.checkpoint import family_in
-from fuzz.errors import UsageProblem, choose, print_error
+from fuzz.environments import cli as environments
+from fuzz.errors import CannotJudge, UsageProblem, choose, print_error
 from fuzz.families import FAMILIES
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
@@ -57,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UsageProblem as problem:
             print_error(str(problem))
             return 2
+        except CannotJudge as problem:
+            print_error(str(problem))
+            return 3
         except SetupProblem as problem:
             print_error(problem.message)
             if problem.kind == "usage":
@@ -95,6 +99,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.known(arguments)
     if arguments.command == "bench":
         return commands.bench(arguments)
+    if arguments.command == "env":
+        return environments.main(arguments)
     if arguments.command == "families":
         return commands.list_families()
     return commands.list_names()
@@ -167,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     add_target_options(selfcheck.add_argument, plants=False)
 
     known_options.add_parser(commands)
+    environments.add_parser(commands)
     commands.add_parser("families", help="list the model families and what is special about them")
     commands.add_parser("list", help="list families, properties and plants")
 

@@ -11,6 +11,10 @@ class UsageProblem(Exception):
     """What was asked for cannot be done as asked; the message is one line for the user."""
 
 
+class CannotJudge(Exception):
+    """What is needed for a verdict cannot be had; the message is one line, the exit code 3."""
+
+
 def choose(kind: str, name: str, known: Collection[str]) -> str:
     """Return ``name`` if it is known.
 
