@@ -151,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     add_images_option(run.add_argument)
     add_limit_options(run.add_argument)
     add_fresh_options(run.add_argument)
+    add_environment_option(run.add_argument)
 
     replay = commands.add_parser(
         "replay",
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--plant", action="append", default=[], metavar="NAME")
     add_limit_options(replay.add_argument)
     add_fresh_options(replay.add_argument)
+    add_environment_option(replay.add_argument)
 
     selfcheck = commands.add_parser(
         "selfcheck",
@@ -265,6 +267,17 @@ def wrap_from(arguments: argparse.Namespace) -> tuple[str, ...]:
     if shutil.which(words[0]) is None:
         raise UsageProblem(f"--wrap: {words[0]}: no such command")
     return tuple(words)
+
+
+def add_environment_option(add: Callable[..., object]) -> None:
+    """Add ``--env`` to a parser; see :func:`add_target_options`."""
+    add(
+        "--env",
+        default="",
+        metavar="REQUIREMENT",
+        help="run another transformers, e.g. 5.2.0, in an environment of its own, which is made "
+        "if it is not there; see ropefuzz env (default: the installed one)",
+    )
 
 
 def add_fresh_options(add: Callable[..., object]) -> None:

@@ -13,6 +13,7 @@ from fuzz import engine, ledger, regression
 from fuzz import replay as replaying
 from fuzz.claims import CLAIMS
 from fuzz.cli import deadline_from, plants_of, setup_seconds_from, wrap_from
+from fuzz.environments.cli import import_path
 from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.events import Notice
 from fuzz.families import FAMILIES
@@ -43,6 +44,7 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
         save_to=arguments.save_to,
         only_images=arguments.only_images,
         wrap=wrap_from(arguments),
+        env=arguments.env,
     )
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
@@ -55,9 +57,10 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
     report: Report | None = None
     try:
         with (
+            import_path(arguments.env) as path,
             journal,
             _supervisor(
-                target, arguments, lambda text: terminal(Notice(text)), journal
+                target, arguments, lambda text: terminal(Notice(text)), journal, path
             ) as supervisor,
         ):
             _say_left_behind(terminal)
@@ -89,14 +92,15 @@ def replay(arguments: argparse.Namespace) -> int:
     # A mistake in these is told before anything is started.
     deadline_from(arguments)
     wrap_from(arguments)
-    supervise = partial(_supervisor, arguments=arguments, notify=print_error)
-    for result in replaying.replay(files, plants, entries, supervise):
-        text = result.message if result.usage else f"{result.path}: {result.message}"
-        print(f"{result.status:<6} {text}", flush=True)
-        if result.status == "ERROR":
-            codes.add(2 if result.usage else 3)
-        elif result.status == "FAILED":
-            codes.add(1)
+    with import_path(arguments.env) as first:
+        supervise = partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+        for result in replaying.replay(files, plants, entries, supervise):
+            text = result.message if result.usage else f"{result.path}: {result.message}"
+            print(f"{result.status:<6} {text}", flush=True)
+            if result.status == "ERROR":
+                codes.add(2 if result.usage else 3)
+            elif result.status == "FAILED":
+                codes.add(1)
     # Wrong use first: what could not even be read is the user's to mend before anything else.
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
@@ -164,6 +168,7 @@ def _supervisor(
     arguments: argparse.Namespace,
     notify: Callable[[str], None],
     journal: Journal | None = None,
+    pythonpath: Sequence[str] = (),
 ) -> Supervisor:
     return Supervisor(
         target,
@@ -173,6 +178,7 @@ def _supervisor(
         fresh_process=arguments.fresh_process,
         wrap=wrap_from(arguments),
         setup_seconds=setup_seconds_from(arguments),
+        pythonpath=pythonpath,
         notify=notify,
     )
 

@@ -33,6 +33,7 @@ class Finding:
         details: a traceback, stderr or the stack of a hang.
         date: when, ISO 8601 date.
         said: what looking closer has shown, as (label, sentence).
+        env: the environment that they had, as ``--env`` takes it, "" for the installed one.
         wrap: the command that its processes ran under, "" for none.
     """
 
@@ -51,6 +52,7 @@ class Finding:
     date: str
     said: tuple[tuple[str, str], ...] = ()
     wrap: str = ""
+    env: str = ""
 
     @builtins.property
     def status(self) -> Status:

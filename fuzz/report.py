@@ -47,6 +47,7 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     if path is not None:
         options = [word for p in finding.target.plants for word in ("--plant", p)]
         options += ["--wrap", finding.wrap] if finding.wrap else []
+        options += ["--env", finding.env] if finding.env else []
         again = shlex.join(["ropefuzz", "replay", str(path), *options])
         saved = f"{path} ({note})" if note else str(path)
         lines.append(f"  saved               {saved}")
@@ -98,6 +99,7 @@ def _command(target: Target, options: Options) -> str:
     elif options.cases != Options().cases:
         words += ["--cases", str(options.cases)]
     words += ["--only-images"] if options.only_images else []
+    words += ["--env", options.env] if options.env else []
     if options.wrap:
         words += ["--wrap", shlex.join(options.wrap)]
     words += [word for plant in target.plants for word in ("--plant", plant)]

@@ -39,6 +39,7 @@ class Options:
         shrink_seconds: wall clock for the same.
         enough: new findings after which a property is left, 0 for never.
         only_images: whether only cases with an image are drawn, and made small to such.
+        env: the environment that workers run in, as ``--env`` takes it, "" for the installed one.
         wrap: the command, word by word, that workers run under, none where there is none.
     """
 
@@ -53,6 +54,7 @@ class Options:
     enough: int = 0
     only_images: bool = False
     wrap: tuple[str, ...] = ()
+    env: str = ""
 
     def allows(self, case: Case) -> bool:
         """Tell whether a case is of the kind that was asked for."""

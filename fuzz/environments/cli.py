@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 from fuzz.environments import manifest
@@ -13,7 +15,7 @@ from fuzz.errors import print_error
 DESCRIPTION: Final = f"""\
 An environment is a folder with another transformers and what that release needs otherwise than it
 is installed; torch and the rest are shared with the running environment. They are kept in your
-cache, or below the folder that {VARIABLE} names. gate and bisect add what they need themselves.
+cache, or below the folder that {VARIABLE} names. --env of run and replay adds what is not there.
 """
 
 
@@ -33,6 +35,24 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     actions.add_parser("list", help="list them, with their sizes")
     remove = actions.add_parser("remove", help="remove environments")
     remove.add_argument("what", nargs="+", metavar="NAME", help="a name that list gives")
+
+
+@contextlib.contextmanager
+def import_path(requirement: str) -> Iterator[tuple[str, ...]]:
+    """Have what comes first on a worker's import path, for as long as the block runs.
+
+    Args:
+        requirement: as ``env add`` takes it; "" for the running environment.
+
+    Raises:
+        UsageProblem: there is no such release.
+        CannotJudge: the environment cannot be built now.
+    """
+    if not requirement:
+        yield ()
+        return
+    with Store(default_root(), print_error).use(requirement) as environment:
+        yield (str(environment.folder),) if environment.folder else ()
 
 
 def main(arguments: argparse.Namespace) -> int:

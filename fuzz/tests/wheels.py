@@ -28,11 +28,11 @@ def wheel(
         digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
         rows.append(f"{path},sha256={digest.rstrip('=')},{len(text)}")
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,"]) + "\n"
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
+    wheel = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
         for file, text in files.items():
             archive.writestr(file, text)
-    return path
+    return wheel
 
 
 def only(folder: Path) -> dict[str, str]:
