@@ -326,6 +326,7 @@ def _keep(pursuit: Pursuit, first: Case, hunted: _Hunted) -> None:
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         said=hunted.said,
         wrap=shlex.join(session.options.wrap),
+        again=session.options.again,
     )
 
     def still_fails(case: Case) -> bool:
