@@ -60,9 +60,9 @@ def main(arguments: argparse.Namespace, supervisor: Callable[..., Supervisor]) -
     wrap_from(arguments)
     store = Store(default_root(), lambda text: terminal(Notice(text)))
     if arguments.command == "bisect":
-        from fuzz.gate import bisect
+        from fuzz.gate.bisect import main as bisecting
 
-        return bisect.main(arguments, store, supervise, terminal)
+        return bisecting(arguments, store, supervise, terminal)
     return _gate(arguments, store, supervise, terminal)
 
 

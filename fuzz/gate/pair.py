@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fuzz.claims import ACROSS
 from fuzz.finding import RESTRICTED
+from fuzz.gate.both import both
 from fuzz.isolation.told import LateDeath, Ran
 from fuzz.outcome import Change, change
 from fuzz.session import Checker
@@ -19,6 +23,10 @@ class Side(Checker, Protocol):
     """A supervisor, as a pair uses it."""
 
     gave: dict[str, Any]
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker in use."""
 
     def check(
         self,
@@ -106,10 +114,16 @@ class Pair:
         """
         if property_id == ACROSS.id:
             return self._agreement(case, ask)
-        after = ask(self.candidate)
-        if self.brief and after.verdict == "pass":
-            return Compared("same", after, after)
-        return self._judged(property_id, case, ask(self.baseline), after)
+        if self.brief:
+            after = ask(self.candidate)
+            if after.verdict == "pass":
+                return Compared("same", after, after)
+            before = ask(self.baseline)
+        else:
+            after, before = both(
+                lambda: ask(self.candidate), lambda: ask(self.baseline), self._stop_baseline
+            )
+        return self._judged(property_id, case, before, after)
 
     def check(self, property_id: str, case: Case, guard: bool = False) -> Outcome:
         """Compare in processes that may have run other cases."""
@@ -160,6 +174,12 @@ class Pair:
         """Have the next check run in new processes."""
         self.baseline.replace()
         self.candidate.replace()
+
+    def _stop_baseline(self) -> None:
+        """Have a check of the baseline end: its worker is lost."""
+        if (pid := self.baseline.worker_pid) is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _agreement(self, case: Case, ask: Callable[..., Outcome]) -> Compared:
         if self.mismatch:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fuzz import ledger, regression
 from fuzz.claims import ACROSS
 from fuzz.environments.store import Environment
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, Listener, Notice
+from fuzz.gate.both import both
 from fuzz.gate.fresh import fuzz_property, pair_of
 from fuzz.gate.pair import Compared, Pair
 from fuzz.gate.result import Difference, Replay, Result
@@ -59,6 +60,7 @@ class Gate:
         entries: the ledger in force.
         listener: is told what happens.
         result: what was found.
+        known: entries of the ledger that were met, by id.
     """
 
     baseline: Environment
@@ -67,6 +69,7 @@ class Gate:
     entries: tuple[ledger.Entry, ...]
     listener: Listener
     result: Result
+    known: dict[str, ledger.Entry] = field(default_factory=dict)
 
     def run(self, plans: Plans) -> None:
         """Do what was asked; everything found is in :attr:`result`, also when it is stopped."""
@@ -98,21 +101,24 @@ class Gate:
         until: float | None,
     ) -> None:
         with ExitStack() as stack:
-            sides: list[tuple[Supervisor, Ready]] = []
             began = time.monotonic()
-            for label, environment in (("baseline", self.baseline), ("candidate", self.candidate)):
-                supervisor = stack.enter_context(self.supervise(target, environment))
-                try:
-                    ready = supervisor.start()
-                except SetupProblem as problem:
-                    self._cannot_start(target, saved, label, problem, named)
+            before = stack.enter_context(self.supervise(target, self.baseline))
+            after = stack.enter_context(self.supervise(target, self.candidate))
+            # Importing takes most of it, and each side has a process for that.
+            readies = both(lambda: _start(before), lambda: _start(after), lambda: None)
+            for label, ready, environment in (
+                ("baseline", readies[0], self.baseline),
+                ("candidate", readies[1], self.candidate),
+            ):
+                if isinstance(ready, SetupProblem):
+                    self._cannot_start(target, saved, label, ready, named)
                     return
-                sides.append((supervisor, ready))
                 runs = ready.versions["transformers"]
                 if runs != environment.version:
                     text = f"workers of the {label} run transformers {runs}"
                     self.result.unjudged[f"{text}, not {environment.version}"] += 1
                     return
+            sides = list(zip((before, after), cast(tuple[Ready, Ready], readies), strict=True))
             session = self._session(target, options, sides)
             seconds = time.monotonic() - began
             self.listener(
@@ -137,14 +143,19 @@ class Gate:
         if target.dtype in LOW:
             lacking[ACROSS.id] = "in low precision two releases may round differently"
         versions = {**ready.versions, "baseline transformers": self.baseline.version}
-        both = replace(ready, versions=versions, info={**ready.info, "not_applicable": lacking})
+        known_of_both = replace(
+            ready, versions=versions, info={**ready.info, "not_applicable": lacking}
+        )
 
         def listener(event: Event) -> None:
             if isinstance(event, Found):
                 self._keep(pair, event)
             self.listener(event)
 
-        session = Session(pair, target, both, options, listener, self.entries)
+        # Each known failure is told once, whatever it is met on.
+        session = Session(
+            pair, target, known_of_both, options, listener, self.entries, known=self.known
+        )
         pair.expects = session.expects
         pair.mismatch = self._mismatch(target, options, before, after, ready_before, ready)
         return session
@@ -287,6 +298,13 @@ def _not_applicable(session: Session, property_id: str) -> str:
         return session.not_applicable(property_id)
     table: Mapping[str, Any] = session.ready.info.get("not_applicable", {})
     return str(table.get(property_id, ""))
+
+
+def _start(supervisor: Supervisor) -> Ready | SetupProblem:
+    try:
+        return supervisor.start()
+    except SetupProblem as problem:
+        return problem
 
 
 def _is_claim(property_id: str) -> bool:
