@@ -57,3 +57,11 @@ CLAIMS: Final[dict[str, Claim]] = {
         ),
     )
 }
+
+ACROSS: Final = Claim("version_agreement", "two releases of transformers give the same result")
+"""The claim of the gate alone: it takes a baseline."""
+
+
+def sentence_of(property_id: str) -> str:
+    """Return what a property claims."""
+    return ACROSS.sentence if property_id == ACROSS.id else CLAIMS[property_id].sentence

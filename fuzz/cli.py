@@ -17,6 +17,7 @@ from fuzz.checkpoint import family_in
 from fuzz.environments import cli as environments
 from fuzz.errors import CannotJudge, UsageProblem, choose, print_error
 from fuzz.families import FAMILIES
+from fuzz.gate import options as gate
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
 from fuzz.plants import PLANT_NAMES
@@ -29,12 +30,13 @@ WRAPPED_TIMES: Final = 30
 SETUP_SECONDS: Final = 300.0
 
 EPILOG: Final = """\
-exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge
+exit codes: 0 nothing new, 1 findings (gate: blocked), 2 wrong use, 3 could not judge
 
   ropefuzz run                                  fuzz the installed transformers
   ropefuzz run --plant rotary-table-short       see it find the bug that started this
   ropefuzz selfcheck                            does it find what it must, on this machine?
   ropefuzz replay regressions/qwen2_vl/X.json   does a saved failure still happen?
+  ropefuzz gate --candidate newest              may this upgrade of transformers go in?
 """
 
 
@@ -99,6 +101,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.known(arguments)
     if arguments.command == "bench":
         return commands.bench(arguments)
+    if arguments.command in ("gate", "bisect"):
+        return commands.gate(arguments)
     if arguments.command == "env":
         return environments.main(arguments)
     if arguments.command == "families":
@@ -135,10 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     amount = run.add_mutually_exclusive_group()
     amount.add_argument(
-        "--cases", type=_count, help="cases per property (default: 100)", metavar="N"
+        "--cases", type=count, help="cases per property (default: 100)", metavar="N"
     )
     amount.add_argument(
-        "--time", type=_duration, help="run this long in all, e.g. 90s, 10m, 2h", metavar="T"
+        "--time", type=duration, help="run this long in all, e.g. 90s, 10m, 2h", metavar="T"
     )
     run.add_argument("--seed", type=int, help="draws the cases (default: a new one each run)")
     run.add_argument(
@@ -176,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
 
     known_options.add_parser(commands)
     environments.add_parser(commands)
+    gate.add_parser(commands)
     commands.add_parser("families", help="list the model families and what is special about them")
     commands.add_parser("list", help="list families, properties and plants")
 
@@ -191,12 +196,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WHAT",
     )
     bench.add_argument(
-        "--rounds", type=_count, help="repetitions (default: 5; faults and shrinking 1)"
+        "--rounds", type=count, help="repetitions (default: 5; faults and shrinking 1)"
     )
     bench.add_argument(
-        "--time", type=_duration, default=600.0, metavar="T", help="of soak (default: 10m)"
+        "--time", type=duration, default=600.0, metavar="T", help="of soak (default: 10m)"
     )
-    bench.add_argument("--cases", type=_count, metavar="N", help="of flash (default: 1000)")
+    bench.add_argument("--cases", type=count, metavar="N", help="of flash (default: 1000)")
     bench.add_argument(
         "--seed", type=int, default=0, help="of soak and flash (default: %(default)s)"
     )
@@ -216,7 +221,7 @@ def add_limit_options(add: Callable[..., object]) -> None:
     )
     add(
         "--memory-limit",
-        type=_count,
+        type=count,
         default=8192,
         metavar="MIB",
         help="memory that a case may take (default: %(default)s)",
@@ -356,7 +361,8 @@ def plants_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(choose("plant", name, PLANT_NAMES) for name in names)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a whole number of 1 or more, for argparse."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
     return int(text)
@@ -374,7 +380,8 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
+    """Read a time such as 10m, in seconds, for argparse."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
     seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"] if found else 0.0
     if seconds <= 0:

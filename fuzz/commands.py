@@ -130,6 +130,13 @@ def list_families() -> int:
     return 0
 
 
+def gate(arguments: argparse.Namespace) -> int:
+    """``ropefuzz gate`` and ``ropefuzz bisect``."""
+    from fuzz.gate import main as gating
+
+    return gating.main(arguments, Supervisor)
+
+
 def known(arguments: argparse.Namespace) -> int:
     """``ropefuzz known``."""
     from fuzz import known as upkeep

@@ -5,11 +5,17 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+from fuzz.claims import ACROSS
 from fuzz.target import Target
 from fuzz.verdict import Signature
 from strategies.case import Case
+
+REPLAY: Final = ("ropefuzz", "replay")
+
+RESTRICTED: Final = "restricted"
+"""In place of an exception's type: it is refused, which by itself is no failure."""
 
 Status: TypeAlias = Literal["confirmed", "flaky", "unconfirmed"]
 
@@ -35,6 +41,7 @@ class Finding:
         said: what looking closer has shown, as (label, sentence).
         env: the environment that they had, as ``--env`` takes it, "" for the installed one.
         wrap: the command that its processes ran under, "" for none.
+        again: the command that shows it again, given its file.
     """
 
     property: str
@@ -53,6 +60,7 @@ class Finding:
     said: tuple[tuple[str, str], ...] = ()
     wrap: str = ""
     env: str = ""
+    again: tuple[str, ...] = REPLAY
 
     @builtins.property
     def status(self) -> Status:
@@ -60,3 +68,8 @@ class Finding:
         if self.runs == 0:
             return "unconfirmed"
         return "confirmed" if self.failed == self.runs else "flaky"
+
+
+def takes_two(property_id: str, signature: Signature) -> bool:
+    """Tell whether a failure shows only where two releases are compared."""
+    return ACROSS.id in (property_id, signature.property) or signature.what == RESTRICTED

@@ -327,6 +327,7 @@ def _keep(pursuit: Pursuit, first: Case, hunted: _Hunted) -> None:
         said=hunted.said,
         wrap=shlex.join(session.options.wrap),
         env=session.options.env,
+        again=session.options.again,
     )
 
     def still_fails(case: Case) -> bool:

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fuzz.claims import CLAIMS
+from fuzz.claims import ACROSS, CLAIMS
 from fuzz.errors import UsageProblem
 from fuzz.families import FAMILIES
 from fuzz.files import locked, read_json, write_json
-from fuzz.finding import Finding
+from fuzz.finding import Finding, takes_two
 from fuzz.plants import PLANT_NAMES
 from fuzz.target import ATTENTION, DTYPES, Target, target_from_plain, target_to_plain
 from fuzz.verdict import Signature
@@ -24,6 +24,8 @@ from strategies.words import describe
 
 FORMAT_VERSION: Final = 1
 LEDGER: Final = "ledger.json"
+GATE: Final = "gate"
+"""The folder of what shows only where two releases are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def save(
     A file that holds the same failure of the same target with a case at most as large is left as
     it is, if that case still fails. One that it cannot stand for stays, and the finding is saved
     beside it, with a digest of its case and target in the name. A flaky finding is kept apart, in
-    a folder ``flaky`` below, where replays do not look.
+    a folder ``flaky`` below, where replays do not look; so is, in a folder ``gate``, one that shows
+    only where two releases are compared.
 
     Args:
         finding: the finding.
@@ -74,6 +77,8 @@ def save(
     path = folder / finding.target.family / name
     if finding.status == "flaky":
         path = path.parent / "flaky" / name
+    elif takes_two(finding.property, finding.signature):
+        path = path.parent / GATE / name
     # Others may save the same failure in the same folder at this moment: the smaller one stays.
     with locked(path.parent):
         if path.exists():
@@ -144,7 +149,7 @@ def load(path: Path) -> Regression:
         )
         return Regression(
             path=path,
-            property=_one_of(data["property"], CLAIMS),
+            property=_one_of(data["property"], (*CLAIMS, ACROSS.id)),
             case=from_plain(data["case"]),
             signature=signature,
             message=str(data["message"]),
@@ -157,13 +162,19 @@ def load(path: Path) -> Regression:
         raise UsageProblem(f"{path}: not a regression: {error}") from None
 
 
-def regressions_in(folder: Path) -> list[Path]:
-    """Return the regression files below a folder, sorted: no ledger, nothing flaky."""
+def regressions_in(folder: Path, gate: bool = False) -> list[Path]:
+    """Return the regression files below a folder, sorted: no ledger, nothing flaky.
+
+    Args:
+        folder: of regressions.
+        gate: those too that show only where two releases are compared.
+    """
+    apart = ("flaky",) if gate else ("flaky", GATE)
     return sorted(
         p
         for p in folder.rglob("*.json")
         if p.name != LEDGER
-        and not any(part == "flaky" or part.startswith(".") for part in p.relative_to(folder).parts)
+        and not any(part in apart or part.startswith(".") for part in p.relative_to(folder).parts)
     )
 
 

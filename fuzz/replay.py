@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from fuzz import ledger, regression
 from fuzz.errors import UsageProblem
+from fuzz.finding import takes_two
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import LINGER, Supervisor
 from fuzz.regression import Regression
@@ -58,6 +59,10 @@ def replay(
             saved = regression.load(path)
         except UsageProblem as problem:
             yield Replayed(path, "ERROR", str(problem), usage=True)
+            continue
+        if takes_two(saved.property, saved.signature):
+            text = f"{path}: compares two releases; replay it with ropefuzz gate {path}"
+            yield Replayed(path, "ERROR", text, usage=True)
             continue
         loaded.setdefault(replace(saved.target, plants=plants), []).append(saved)
     for target, group in loaded.items():

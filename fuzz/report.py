@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from fuzz.claims import CLAIMS
+from fuzz.claims import CLAIMS, sentence_of
 from fuzz.events import NotApplicable, PropertyDone
 from fuzz.finding import Finding
 from fuzz.session import Options, Report
@@ -48,7 +48,7 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
         options = [word for p in finding.target.plants for word in ("--plant", p)]
         options += ["--wrap", finding.wrap] if finding.wrap else []
         options += ["--env", finding.env] if finding.env else []
-        again = shlex.join(["ropefuzz", "replay", str(path), *options])
+        again = shlex.join([*finding.again, str(path), *options])
         saved = f"{path} ({note})" if note else str(path)
         lines.append(f"  saved               {saved}")
         lines.append(f"  see it again        {again}")
@@ -143,7 +143,7 @@ def _label(finding: Finding) -> str:
 
 
 def _claim(property_id: str) -> str:
-    return CLAIMS[property_id].sentence
+    return sentence_of(property_id)
 
 
 def _last_words(finding: Finding) -> list[str]:

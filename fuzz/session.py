@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from fuzz import ledger
 from fuzz.claims import CLAIMS
 from fuzz.events import KnownSeen, Listener
-from fuzz.finding import Finding
-from fuzz.isolation.supervisor import Supervisor
-from fuzz.isolation.told import Ready
+from fuzz.finding import REPLAY, Finding
+from fuzz.isolation.told import LateDeath, Ran, Ready
 from fuzz.target import Target
-from fuzz.verdict import Kind, Signature
+from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, has_images
 from strategies.cases import KINDS, kinds_for
 from strategies.cases import Kind as CaseKind
@@ -41,6 +40,7 @@ class Options:
         only_images: whether only cases with an image are drawn, and made small to such.
         env: the environment that workers run in, as ``--env`` takes it, "" for the installed one.
         wrap: the command, word by word, that workers run under, none where there is none.
+        again: the command, word by word, that shows a finding again, given its file.
     """
 
     properties: tuple[str, ...] = tuple(CLAIMS)
@@ -55,6 +55,7 @@ class Options:
     only_images: bool = False
     wrap: tuple[str, ...] = ()
     env: str = ""
+    again: tuple[str, ...] = REPLAY
 
     def allows(self, case: Case) -> bool:
         """Tell whether a case is of the kind that was asked for."""
@@ -90,6 +91,38 @@ class Report:
         return 3 if self.broken or self.interrupted or self.fatal or not checked else 0
 
 
+class Checker(Protocol):
+    """Who checks cases: a :class:`~fuzz.isolation.supervisor.Supervisor`, or a pair of them."""
+
+    in_hand: Ran | None
+
+    @property
+    def predecessor(self) -> Ran | None:
+        """What the process of the latest check had been given before."""
+
+    def check(self, property_id: str, case: Case, guard: bool = False) -> Outcome:
+        """Check a case in a process that may have run others."""
+
+    def check_fresh(
+        self,
+        property_id: str,
+        case: Case,
+        linger: float = 0.0,
+        guard: bool = False,
+        blocking: bool = False,
+    ) -> Outcome:
+        """Check a case in a process of its own."""
+
+    def explain(self, property_id: str, case: Case) -> list[tuple[str, str]]:
+        """Return what more can be said of a failing case, with labels."""
+
+    def late_deaths(self, linger: float = 0.0) -> list[LateDeath]:
+        """Return the processes that died after an answer, each once."""
+
+    def replace(self) -> None:
+        """Have the next check run in a new process."""
+
+
 @dataclass(slots=True)
 class Session:
     """A started target, and what has been found on it.
@@ -108,7 +141,7 @@ class Session:
         claim: asked once a failure is new here: is it ours to report, and nobody else's?
     """
 
-    supervisor: Supervisor
+    supervisor: Checker
     target: Target
     ready: Ready
     options: Options

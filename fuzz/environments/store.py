@@ -36,11 +36,13 @@ class Environment:
         name: of the release, or of the checkout or file.
         folder: comes first on a worker's import path; None for the running environment as it is.
         version: of transformers in it.
+        again: names it on a command line, later too.
     """
 
     name: str
     folder: Path | None
     version: str
+    again: str
 
     @property
     def pythonpath(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ class Store:
             version = installed_version(PACKAGE)
             if not version:
                 raise UsageProblem("no transformers is installed; name a release")
-            yield Environment(INSTALLED, None, version)
+            yield Environment(INSTALLED, None, version, version)
             return
         requirement = parse(text, self.releases)
         self.add(requirement)
@@ -89,7 +91,8 @@ class Store:
             if there is None:
                 raise CannotJudge(f"the environment {requirement.name} was just removed")
             folder = self.root / requirement.name
-            yield Environment(requirement.name, folder, there.packages[PACKAGE])
+            again = requirement.version or requirement.pip
+            yield Environment(requirement.name, folder, there.packages[PACKAGE], again)
 
     def add(self, requirement: Requirement) -> tuple[Manifest, bool]:
         """Build an environment, unless it is there and sound.

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, get_args
@@ -43,6 +43,8 @@ class Supervisor:
             nothing.
         in_hand: the smallest case of a failure that is being made smaller, None while there is
             none; the journal has it beside the case that runs.
+        gave: what the latest check of ``version_agreement`` gave, to be compared elsewhere; empty
+            where a check gives nothing but its outcome.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Supervisor:
         self._hung = False
         self.predecessor: Ran | None = None
         self.in_hand: Ran | None = None
+        self.gave: dict[str, Any] = {}
 
     def __enter__(self) -> Supervisor:
         """Return itself, not started."""
@@ -178,23 +181,31 @@ class Supervisor:
         """
         return self._ask(self._use(), request, self._deadline.ceiling)[0]
 
-    def check(self, property_id: str, case: Case, guard: bool = False) -> Outcome:
+    def check(
+        self,
+        property_id: str,
+        case: Case,
+        guard: bool = False,
+        against: Mapping[str, Any] | None = None,
+    ) -> Outcome:
         """Check a case in the current worker.
 
         Args:
             property_id: the property.
             case: the case.
             guard: hold every index against its table before a kernel sees it.
+            against: what the same check :attr:`gave` in another release.
 
         Raises:
             SetupProblem: no worker can be had any more.
         """
         if self._fresh_process:
-            return self._in_fresh(property_id, case, self._deadline.seconds(), LINGER, guard)
+            seconds = self._deadline.seconds()
+            return self._in_fresh(property_id, case, seconds, LINGER, guard, against=against)
         worker = self._use()
         self.predecessor, self._ran = self._ran, Ran(property_id, case)
         deadline = self._deadline.brisk() if self._hung else self._deadline.seconds()
-        outcome = self._check(worker, property_id, case, deadline, guard)
+        outcome = self._check(worker, property_id, case, deadline, guard, against)
         self._hung = self._hung or outcome.verdict == "hang"
         return outcome
 
@@ -205,6 +216,7 @@ class Supervisor:
         linger: float = 0.0,
         guard: bool = False,
         blocking: bool = False,
+        against: Mapping[str, Any] | None = None,
     ) -> Outcome:
         """Check a case in a process that has run nothing else, and runs nothing after it.
 
@@ -215,12 +227,13 @@ class Supervisor:
                 comes late.
             guard: see :meth:`check`.
             blocking: with :data:`BLOCKING` in its environment.
+            against: see :meth:`check`.
 
         Raises:
             SetupProblem: no worker can be had any more.
         """
         patient = self._deadline.patient()
-        return self._in_fresh(property_id, case, patient, linger, guard, blocking)
+        return self._in_fresh(property_id, case, patient, linger, guard, blocking, against)
 
     def explain(self, property_id: str, case: Case) -> list[tuple[str, str]]:
         """Ask a worker of its own what more it can say of a failing case, with labels.
@@ -320,10 +333,11 @@ class Supervisor:
         linger: float,
         guard: bool = False,
         blocking: bool = False,
+        against: Mapping[str, Any] | None = None,
     ) -> Outcome:
         worker = self._pool.take(variables=BLOCKING if blocking else None)
         try:
-            outcome = self._check(worker, property_id, case, deadline, guard)
+            outcome = self._check(worker, property_id, case, deadline, guard, against)
             if worker.wrapped and not outcome.failed:
                 outcome = self._end(worker, deadline) or outcome
             elif linger and not outcome.failed:
@@ -365,19 +379,29 @@ class Supervisor:
         return bool(worker.death)
 
     def _check(
-        self, worker: Worker, property_id: str, case: Case, deadline: float, guard: bool
+        self,
+        worker: Worker,
+        property_id: str,
+        case: Case,
+        deadline: float,
+        guard: bool,
+        against: Mapping[str, Any] | None,
     ) -> Outcome:
+        self.gave = {}
         plain = to_plain(case)
         self._write_down(property_id, plain)
         request: dict[str, Any] = {"op": "check", "property": property_id, "case": plain}
         if guard:
             request["guard"] = True
+        if against is not None:
+            request["against"] = against
         try:
             answer, seconds = self._ask(worker, request, deadline)
         except NoAnswer as problem:
             return self._hinted(problem.outcome)
         try:
             outcome = outcome_from_plain(answer["outcome"])
+            self.gave = dict(answer.get("gave", {}))
             if outcome.verdict not in get_args(Kind):
                 raise ValueError(f"unknown verdict {outcome.verdict!r}")
             if outcome.failed != (outcome.signature is not None):

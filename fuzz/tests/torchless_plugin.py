@@ -32,10 +32,12 @@ class Torchless(supervisor.Supervisor):
     def start(self) -> Ready:
         return dataclasses.replace(super().start(), threads=4)
 
-    def check(self, property_id: str, case: Case, guard: bool = False) -> Outcome:
+    def check(
+        self, property_id: str, case: Case, guard: bool = False, against: Any = None
+    ) -> Outcome:
         with (Path(os.environ["CASES_LOG"]) / property_id).open("a") as log:
             print(to_json(case), file=log)
-        return super().check(property_id, case, guard)
+        return super().check(property_id, case, guard, against)
 
 
 mock.patch.object(supervisor, "Supervisor", Torchless).start()

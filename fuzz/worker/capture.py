@@ -37,15 +37,6 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
     tower = release.vision_tower(model)
     module = release.modeling_module(model if tower is None else tower)
 
-    kinds: list[Any] = []
-
-    def on_positions(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        # Gemma 3 asks once for each kind of its layers, with the same positions.
-        kind = kwargs.get("layer_type", args[2] if len(args) > 2 else None)
-        kinds.append(kind)
-        if kind == kinds[0]:
-            seen.positions.append(positions_given(args, kwargs))
-
     def on_text(inputs: tuple[Any, ...], outputs: Any) -> None:
         for before, after in zip(inputs[:2], outputs, strict=True):
             seen.turns.append((len(seen.positions) - 1, before, after))
@@ -63,16 +54,33 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
             seen.vision_turns.append((before[0].transpose(0, 1), after[0].transpose(0, 1)))
 
     with ExitStack() as stack:
-        hook = release.text_model(model).rotary_emb.register_forward_pre_hook(
-            on_positions, with_kwargs=True
-        )
-        stack.callback(hook.remove)
+        seen.positions = stack.enter_context(positions_reaching_rope(model))
         stack.enter_context(text_rotation(model, on_text))
         if hasattr(module, "apply_rotary_pos_emb_vision"):
             stack.enter_context(_wrapped(module, "apply_rotary_pos_emb_vision", on_vision))
         if (images := release.rotary_images(model)) is not None:
             stack.enter_context(_wrapped(images, "apply_rotary_pos_emb", on_images))
         yield seen
+
+
+@contextmanager
+def positions_reaching_rope(model: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Record the position ids of every call of the text model's rotary module in the body."""
+    seen: list[torch.Tensor] = []
+    kinds: list[Any] = []
+
+    def note(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # Gemma 3 asks once for each kind of its layers, with the same positions.
+        kind = kwargs.get("layer_type", args[2] if len(args) > 2 else None)
+        kinds.append(kind)
+        if kind == kinds[0]:
+            seen.append(positions_given(args, kwargs))
+
+    hook = release.text_model(model).rotary_emb.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def positions_given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import platform
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
+from fuzz.claims import ACROSS
 from fuzz.families import FAMILIES
 from fuzz.target import FLASH, FLEX, target_from_plain
 from fuzz.verdict import Outcome, outcome_to_plain
 from fuzz.worker.errors import WorkerSetupError
 from strategies.case import from_plain
+
+Check: TypeAlias = Callable[[Any, Any], None]
 
 _state: dict[str, Any] = {}
 
@@ -121,8 +125,13 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request: check one case against one property, or explain how it fails.
 
-    A check with ``guard`` has every index held against its table before a kernel sees it.
+    A check with ``guard`` has every index held against its table before a kernel sees it. One of
+    ``version_agreement`` gives the results as well, or compares them ``against`` a baseline's.
     """
+    if request["op"] == "settings":
+        from fuzz.worker.settings import settings_of
+
+        return settings_of(_state["subject"])
     if request["op"] == "explain":
         return {"said": _explained(request["property"], from_plain(request["case"]))}
     if request["op"] != "check":
@@ -131,32 +140,50 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     case = from_plain(request["case"])
     began = time.perf_counter()
-    outcome = judge(request["property"], case, request.get("guard", False))
+    gave: dict[str, Any] = {}
+    check = _check_of(request["property"], request.get("against"), gave)
+    outcome = judge(request["property"], case, request.get("guard", False), check)
     if outcome.verdict == "oom":
         release_memory(_state["subject"].device)
-    return {"outcome": outcome_to_plain(replace(outcome, seconds=time.perf_counter() - began))}
+    took = replace(outcome, seconds=time.perf_counter() - began)
+    return {"outcome": outcome_to_plain(took), **({"gave": gave} if gave else {})}
 
 
-def judge(property_id: str, case: Any, guard: bool = False) -> Outcome:
+def _check_of(property_id: str, against: Any, gave: dict[str, Any]) -> Check:
+    """Return a property's check; what one of ``version_agreement`` gives is put into ``gave``."""
+    from fuzz.worker import across
+    from fuzz.worker.properties import CHECKS
+
+    if property_id != ACROSS.id:
+        return CHECKS[property_id]
+
+    def check(subject: Any, case: Any) -> None:
+        gave.clear()
+        gave.update(across.check(subject, case, against))
+
+    return check
+
+
+def judge(property_id: str, case: Any, guard: bool = False, check: Check | None = None) -> Outcome:
     """Check one case against one property in this process, under the index guard if asked."""
     from fuzz.worker.exact import lane
     from fuzz.worker.failure import Failed, failed, raised
     from fuzz.worker.guard.index import OutOfBounds, guarded
-    from fuzz.worker.properties import CHECKS
 
     subject = _state["subject"]
+    check = check or _check_of(property_id, None, {})
     if reason := _state["not_applicable"].get(property_id):
         return Outcome("broken", f"{property_id} is not applicable: {reason}")
     watch = guarded(*subject.models.values()) if guard else nullcontext()
     try:
         with lane(subject.target.dtype), watch:
-            CHECKS[property_id](subject, case)
+            check(subject, case)
     except Failed as failure:
         return failed(property_id, failure)
     except OutOfBounds as error:
         return _for_property(raised(error), property_id)
     except IndexError as error:
-        return _for_property(_index_named(property_id, case, raised(error)), property_id)
+        return _for_property(_index_named(check, case, raised(error)), property_id)
     except Exception as error:
         return _for_property(raised(error), property_id)
     return Outcome("pass")
@@ -169,17 +196,16 @@ def _explained(property_id: str, case: Any) -> list[tuple[str, str]]:
     return explain(_state["subject"], property_id, CHECKS[property_id], case)
 
 
-def _index_named(property_id: str, case: Any, outcome: Outcome) -> Outcome:
+def _index_named(check: Check, case: Any, outcome: Outcome) -> Outcome:
     """Run a case with an index error once more, to say which index passed which table."""
     from fuzz.worker.exact import lane
     from fuzz.worker.guard.index import OutOfBounds, guarded
-    from fuzz.worker.properties import CHECKS
 
     subject = _state["subject"]
     where = outcome.signature.where if outcome.signature else ""
     try:
         with lane(subject.target.dtype), guarded():
-            CHECKS[property_id](subject, case)
+            check(subject, case)
     except OutOfBounds as found:
         return replace(outcome, message=f"{str(found).partition(':')[0]} in {where}")
     except Exception:  # noqa: S110 - the failure itself stands; only its wording is at stake

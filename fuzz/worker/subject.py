@@ -170,7 +170,7 @@ def redraw(model: nn.Module, gain: float, rounded: torch.dtype | None = None) ->
         rounded: dtype that the values are rounded to first.
     """
     for name, parameter in model.named_parameters():
-        generator = torch.Generator().manual_seed(zlib.crc32(_stable(name).encode()))
+        generator = torch.Generator().manual_seed(zlib.crc32(stable_name(name).encode()))
         drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         if parameter.ndim < 2:
             drawn = drawn * 0.1
@@ -181,7 +181,8 @@ def redraw(model: nn.Module, gain: float, rounded: torch.dtype | None = None) ->
         parameter.data.copy_(drawn if rounded is None else drawn.to(rounded))
 
 
-def _stable(name: str) -> str:
+def stable_name(name: str) -> str:
+    """Return a parameter's name without the prefixes that releases have moved around."""
     parts = [p for p in name.split(".") if p not in ("model", "language_model")]
     return ".".join(parts)
 

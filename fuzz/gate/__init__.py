@@ -1,0 +1,1 @@
+"""May an upgrade of transformers go in? The same cases in both releases, and one verdict."""

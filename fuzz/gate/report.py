@@ -1,0 +1,125 @@
+"""What a gate tells: one clear verdict, and what it rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from fuzz.gate.result import Difference, Result
+from fuzz.outcome import CHANGES, SENTENCES, Change
+from strategies.words import describe
+
+_SHOWN: Final = 8
+
+
+def tally_line(property_id: str, counts: Mapping[Change, int], seconds: float) -> str:
+    """Say in one line what the cases of a property gave."""
+    cases = sum(counts.values())
+    return f"{property_id:<20} {cases:>5} cases  {in_words(counts)}  ({seconds:.0f} s)"
+
+
+def in_words(counts: Mapping[Change, int]) -> str:
+    """Return counts of changes in words."""
+    return ", ".join(f"{counts[c]} {c}" for c in CHANGES if counts.get(c)) or "none"
+
+
+def verdict_lines(result: Result, blocking: Collection[Change], again: str) -> list[str]:
+    """Return the end of a gate's report; its last line is the verdict.
+
+    Args:
+        result: what was found.
+        blocking: the changes that block.
+        again: the command line that does the same once more.
+    """
+    total = result.total()
+    lines = [f"{sum(total.values())} fresh cases: {in_words(total)}"]
+    if result.replays:
+        replays = Counter(r.change for r in result.replays)
+        lines.append(f"{len(result.replays)} saved regressions: {in_words(replays)}")
+    lines += _some("fixed by the candidate", list(result.fixed.values()))
+    lines += _some("fails in another way now", list(result.shifted.values()))
+    lines += _some("left out", result.skipped)
+    if result.unjudged:
+        said = [f"{text} ({n} times)" if n > 1 else text for text, n in result.unjudged.items()]
+        lines += _some("could not be judged", said)
+    for difference in result.differences:
+        lines.append(f"{difference.change:<10} {_difference(difference)}")
+    if result.interrupted:
+        lines.append("stopped by Ctrl-C or SIGTERM; what was found until then is kept")
+    lines.append(f"the same again: {again}")
+    lines.append(verdict_line(result, blocking))
+    return lines
+
+
+def verdict_line(result: Result, blocking: Collection[Change]) -> str:
+    """Return the verdict in one sentence."""
+    verdict = result.verdict(blocking)
+    what = f"transformers {result.baseline} -> {result.candidate}"
+    reasons = result.reasons(blocking)
+    if verdict == "blocked":
+        return f"BLOCKED: {what}: {in_words(reasons)}"
+    if verdict == "pass":
+        other = Counter(d.change for d in result.differences if d.change not in blocking)
+        beside = f"; not blocking: {in_words(other)}" if other else ""
+        return f"PASS: {what}: nothing that blocks{beside}"
+    why = "it was stopped" if result.interrupted else in_words(reasons)
+    return f"COULD NOT JUDGE: {what}: {why if why != 'none' else 'nothing was checked'}"
+
+
+def markdown(result: Result, blocking: Collection[Change], again: str) -> str:
+    """Return the report as Markdown, for the summary of a job."""
+    total = result.total()
+    rows = [(family, prop, counts) for (family, prop), counts in result.counts.items()]
+    lines = [
+        f"## {_escaped(verdict_line(result, blocking))}",
+        "",
+        f"{sum(total.values())} fresh cases: {in_words(total)}.",
+        "",
+    ]
+    if result.differences:
+        lines += ["| change | property | what | smallest case | file |", "|---|---|---|---|---|"]
+        for d in result.differences:
+            f = d.finding
+            cells = (d.change, f.property, f.message, describe(f.case), str(d.path or "not saved"))
+            lines.append(f"| {' | '.join(_escaped(c) for c in cells)} |")
+        lines.append("")
+    replays = [r for r in result.replays if r.change not in ("same", "known")]
+    for title, texts in (
+        ("Saved regressions", [f"{r.change}: {r.path}: {r.text}" for r in replays]),
+        ("Could not be judged", list(result.unjudged)),
+        ("Fixed by the candidate", list(result.fixed.values())),
+        ("Fails in another way now", list(result.shifted.values())),
+        ("Left out", result.skipped),
+    ):
+        if texts:
+            lines += [f"### {title}", "", *(f"- {_escaped(t)}" for t in texts), ""]
+    if rows:
+        lines += ["| family | property | " + " | ".join(CHANGES) + " |"]
+        lines += ["|---|---|" + "---|" * len(CHANGES)]
+        for family, prop, counts in rows:
+            numbers = " | ".join(str(counts.get(c, 0)) for c in CHANGES)
+            lines.append(f"| {family} | {prop} | {numbers} |")
+        lines.append("")
+    lines += [f"- **{c}**: {SENTENCES[c]}" for c in CHANGES]
+    lines += ["", f"`{again}`", ""]
+    return "\n".join(lines)
+
+
+def _difference(difference: Difference) -> str:
+    finding = difference.finding
+    where = f" ({difference.path})" if difference.path else ""
+    return f"{finding.property}: {finding.message}: {describe(finding.case)}{where}"
+
+
+def _some(title: str, texts: Sequence[str]) -> list[str]:
+    if not texts:
+        return []
+    more = len(texts) - _SHOWN
+    end = [f"  ... and {more} more"] if more > 0 else []
+    return [f"{title}:", *(f"  {text}" for text in texts[:_SHOWN]), *end]
+
+
+def _escaped(text: str) -> str:
+    line = " ".join(text.split())
+    return line.replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
