@@ -30,7 +30,7 @@ WRAPPED_TIMES: Final = 30
 SETUP_SECONDS: Final = 300.0
 
 EPILOG: Final = """\
-exit codes: 0 nothing new, 1 findings (gate: blocked), 2 wrong use, 3 could not judge
+exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge; of gate 1 means blocked
 
   ropefuzz run                                  fuzz the installed transformers
   ropefuzz run --plant rotary-table-short       see it find the bug that started this
