@@ -147,6 +147,11 @@ def _say_available() -> None:
     utils: Any = importlib.import_module("transformers.utils.import_utils")
     importlib.import_module("transformers.utils")
     asked = getattr(utils, _AVAILABLE)
+    # 5.4 to 5.5 look here, without asking whether it is there, for the package that flash_attn
+    # belongs to; where it is not on the path yet when that is read, no model can be built.
+    owners = getattr(utils, "PACKAGE_DISTRIBUTION_MAPPING", None)
+    if isinstance(owners, dict):
+        owners.setdefault("flash_attn", ["flash-attn"])
 
     # Cached as theirs is, so that whoever clears the answer still can.
     @functools.cache
