@@ -13,9 +13,9 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
 from hypothesis.strategies import SearchStrategy
 
 from fuzz.verdict import Kind, Outcome, Signature
@@ -23,6 +23,8 @@ from strategies.case import Case, to_json
 
 UNLIMITED = 10_000_000
 DRAWS_PER_CASE = 20
+AIMED = 200
+"""Examples to climb with where time decides how many there are."""
 REMEMBERED = 10_000
 
 
@@ -35,12 +37,15 @@ class Plan:
         until: ``time.monotonic()`` at which generation stops, None for never.
         seed: draws the cases.
         enough: asked before each case; True ends generation.
+        aim: how much was wanted of what the latest case did; cases that do more of it are then
+            varied first. None where all are equally welcome.
     """
 
     cases: int
     until: float | None
     seed: int
     enough: Callable[[], bool] = lambda: False
+    aim: Callable[[], float] | None = None
 
 
 @dataclass(slots=True)
@@ -124,14 +129,36 @@ def search(
         progress: told of every generated case.
         after_case: called once a case is done with, with False, and at the end, with True.
     """
+    if plan.aim is not None:
+        # Hypothesis climbs once half of its examples are spent, so it is given only so many; what
+        # is left, since some of them were one case of ours, is drawn without aim.
+        _generate(strategy, plan, look, pursue, wanted, progress, after_case, plan.aim)
+        plan = replace(plan, seed=plan.seed + 1)
+    if not look.tally.interrupted and look.tally.fatal is None:
+        _generate(strategy, plan, look, pursue, wanted, progress, after_case, None)
+
+
+def _generate(
+    strategy: SearchStrategy[Case],
+    plan: Plan,
+    look: Look,
+    pursue: Callable[[Case, Outcome], None],
+    wanted: Callable[[Case, Signature], bool],
+    progress: Callable[[Kind], None],
+    after_case: Callable[[bool], None],
+    aim: Callable[[], float] | None,
+) -> None:
     tally = look.tally
+    examples = plan.cases * DRAWS_PER_CASE or UNLIMITED
+    if aim is not None:
+        examples = plan.cases or AIMED
 
     # Every setting is written out: with CI=1 Hypothesis loads a profile that would make every
     # night draw the same cases.
     @seed(plan.seed)
     @settings(
-        max_examples=plan.cases * DRAWS_PER_CASE or UNLIMITED,
-        phases=(Phase.generate,),
+        max_examples=examples,
+        phases=(Phase.generate,) if aim is None else (Phase.generate, Phase.target),
         database=None,
         deadline=None,
         derandomize=False,
@@ -153,6 +180,8 @@ def search(
             return
         try:
             outcome = look(case)
+            if aim is not None:
+                target(aim(), label="aim")
             tally.counts[outcome.verdict] += 1
             if outcome.verdict == "broken":
                 tally.broken[outcome.message] += 1

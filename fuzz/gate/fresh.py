@@ -89,6 +89,7 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         0 if until is not None and not options.cases else options.cases,
         until,
         campaign.seed_of(options.seed, property_id),
+        aim=(lambda: result.reach.latest) if result.reach.statements else None,
     )
     try:
         campaign.search(

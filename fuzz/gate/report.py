@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from fuzz.gate.changed import Reach, Statement
 from fuzz.gate.result import Difference, Result
 from fuzz.outcome import CHANGES, SENTENCES, Change
 from strategies.words import describe
@@ -34,6 +35,8 @@ def verdict_lines(result: Result, blocking: Collection[Change], again: str) -> l
     """
     total = result.total()
     lines = [f"{sum(total.values())} fresh cases: {in_words(total)}"]
+    lines.append(reach_line(result.reach))
+    lines += _some("changed, and not run", [_missed(m) for m in result.reach.missed()])
     if result.replays:
         replays = Counter(r.change for r in result.replays)
         lines.append(f"{len(result.replays)} saved regressions: {in_words(replays)}")
@@ -50,6 +53,34 @@ def verdict_lines(result: Result, blocking: Collection[Change], again: str) -> l
     lines.append(f"the same again: {again}")
     lines.append(verdict_line(result, blocking))
     return lines
+
+
+def reach_line(reach: Reach) -> str:
+    """Say in one line how much of what changed has run."""
+    if not reach.files:
+        return "changed code: none was looked for, both run the same files"
+    if not reach.statements:
+        return f"changed code: none in the {len(reach.files)} files under test"
+    total, ran = len(reach.statements), len(reach.reached)
+    return (
+        f"changed code: {ran} of {total} statements ran in the candidate ({100 * ran // total} %), "
+        f"in {len({s.file for s in reach.statements})} of {len(reach.files)} files under test"
+    )
+
+
+def _missed(missed: tuple[str, str, Sequence[Statement]]) -> str:
+    file, function, statements = missed
+    lines: list[list[int]] = []
+    for s in statements:
+        if lines and s.line <= lines[-1][1] + 1:
+            lines[-1][1] = max(lines[-1][1], s.end)
+        else:
+            lines.append([s.line, s.end])
+    shown = ", ".join(f"{a}-{b}" if b > a else str(a) for a, b in lines[:_SHOWN])
+    more = ", ..." if len(lines) > _SHOWN else ""
+    count = f"{len(statements)} statement{'s' if len(statements) > 1 else ''}"
+    word = "line" if shown.isdigit() else "lines"
+    return f"{file}: {function}, {count} ({word} {shown}{more})"
 
 
 def verdict_line(result: Result, blocking: Collection[Change]) -> str:
@@ -76,6 +107,8 @@ def markdown(result: Result, blocking: Collection[Change], again: str) -> str:
         "",
         f"{sum(total.values())} fresh cases: {in_words(total)}.",
         "",
+        f"{reach_line(result.reach).capitalize()}.",
+        "",
     ]
     if result.differences:
         lines += ["| change | property | what | smallest case | file |", "|---|---|---|---|---|"]
@@ -91,6 +124,7 @@ def markdown(result: Result, blocking: Collection[Change], again: str) -> str:
         ("Fixed by the candidate", list(result.fixed.values())),
         ("Fails in another way now", list(result.shifted.values())),
         ("Left out", result.skipped),
+        ("Changed, and not run", [_missed(m) for m in result.reach.missed()]),
     ):
         if texts:
             lines += [f"### {title}", "", *(f"- {_escaped(t)}" for t in texts), ""]

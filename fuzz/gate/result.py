@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from fuzz.finding import Finding
+from fuzz.gate.changed import Reach
 from fuzz.outcome import Change
 from fuzz.verdict import Signature
 
@@ -63,6 +64,7 @@ class Result:
         skipped: what was left out, and why; it blocks nothing.
         interrupted: whether Ctrl-C ended it.
         executed: checks run in both releases together, those of minimization included.
+        reach: what changed between the releases, and how much of it ran.
     """
 
     baseline: str
@@ -76,6 +78,7 @@ class Result:
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False
     executed: int = 0
+    reach: Reach = field(default_factory=Reach)
 
     def total(self) -> Counter[Change]:
         """Return all generated cases by change."""

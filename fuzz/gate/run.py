@@ -158,6 +158,7 @@ class Gate:
         )
         pair.expects = session.expects
         pair.mismatch = self._mismatch(target, options, before, after, ready_before, ready)
+        self._look_at_sources(target, before, after)
         return session
 
     def _mismatch(
@@ -188,6 +189,20 @@ class Gate:
             for text in found:
                 self.listener(Notice(f"  {text}"))
         return "; ".join(found)
+
+    def _look_at_sources(self, target: Target, before: Supervisor, after: Supervisor) -> None:
+        """Find what differs in the code that this target's cases are about, and watch it run."""
+        try:
+            theirs, ours = before.ask({"op": "sources"}), after.ask({"op": "sources"})
+            if theirs["root"] == ours["root"]:
+                return
+            self.result.reach.compare(Path(theirs["root"]), Path(ours["root"]), ours["files"])
+        except (NoAnswer, OSError, SyntaxError) as problem:
+            why = problem.outcome.message if isinstance(problem, NoAnswer) else problem
+            self.listener(Notice(f"{_name(target)}: changed lines cannot be told: {why}"))
+            return
+        if self.result.reach.statements:
+            after.watch = self.result.reach.note
 
     def _cannot_start(
         self,

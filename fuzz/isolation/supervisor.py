@@ -45,6 +45,8 @@ class Supervisor:
             none; the journal has it beside the case that runs.
         gave: what the latest check of ``version_agreement`` gave, to be compared elsewhere; empty
             where a check gives nothing but its outcome.
+        watch: told by file which lines of transformers each check ran; None where nobody asks,
+            since it costs time. Of a check whose process died there are none.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Supervisor:
         self.predecessor: Ran | None = None
         self.in_hand: Ran | None = None
         self.gave: dict[str, Any] = {}
+        self.watch: Callable[[Mapping[str, Sequence[int]]], None] | None = None
 
     def __enter__(self) -> Supervisor:
         """Return itself, not started."""
@@ -395,13 +398,19 @@ class Supervisor:
             request["guard"] = True
         if against is not None:
             request["against"] = against
+        if self.watch is not None:
+            request["lines"] = True
         try:
             answer, seconds = self._ask(worker, request, deadline)
         except NoAnswer as problem:
+            if self.watch is not None:
+                self.watch({})
             return self._hinted(problem.outcome)
         try:
             outcome = outcome_from_plain(answer["outcome"])
             self.gave = dict(answer.get("gave", {}))
+            if self.watch is not None:
+                self.watch(answer.get("lines", {}))
             if outcome.verdict not in get_args(Kind):
                 raise ValueError(f"unknown verdict {outcome.verdict!r}")
             if outcome.failed != (outcome.signature is not None):

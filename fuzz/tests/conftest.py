@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from fuzz import ledger
+from fuzz.isolation.tests.ctrl_c import hear_ctrl_c
 from fuzz.tests.stub_run import Bench
+
+hear_ctrl_c()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ from fuzz.environments.store import Environment
 from fuzz.events import Event, Found
 from fuzz.gate.result import Result
 from fuzz.gate.run import Gate, Plans
-from fuzz.isolation.errors import SetupProblem
+from fuzz.isolation.errors import NoAnswer, SetupProblem
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import LateDeath, Ran, Ready
 from fuzz.ledger import Entry
@@ -45,6 +45,8 @@ class Release:
         settings: what is read back.
         problem: why it cannot be started.
         asked: cases checked.
+        sources: the folder of its modeling_x.py, None where its workers die of being asked.
+        runs: the lines of that file that a case runs.
     """
 
     version: str
@@ -54,10 +56,13 @@ class Release:
     settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
     problem: SetupProblem | None = None
     asked: list[Case] = field(default_factory=list)
+    sources: Path | None = Path("/nowhere")
+    runs: Callable[[Case], list[int]] = lambda _: []
     gave: dict[str, Any] = field(default_factory=dict)
     predecessor: Ran | None = None
     in_hand: Ran | None = None
     worker_pid: int | None = None
+    watch: Callable[[Mapping[str, list[int]]], None] | None = None
 
     def __enter__(self) -> Release:
         return self
@@ -72,6 +77,10 @@ class Release:
         return Ready({"transformers": self.version}, info, 1, 0.1, 1)
 
     def ask(self, request: dict[str, Any]) -> Mapping[str, Any]:
+        if request["op"] == "sources":
+            if self.sources is None:
+                raise NoAnswer(Outcome("crash", "SIGSEGV"))
+            return {"root": str(self.sources), "files": ["modeling_x.py"]}
         assert request == {"op": "settings"}
         return self.settings
 
@@ -116,6 +125,8 @@ class Release:
     ) -> Outcome:
         assert not guard
         self.asked.append(case)
+        if self.watch is not None:
+            self.watch({"modeling_x.py": self.runs(case)})
         outcome = answer(case)
         if property_id != ACROSS.id or outcome.verdict != "pass":
             return outcome

@@ -6,7 +6,7 @@ import importlib
 import platform
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -126,8 +126,13 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request: check one case against one property, or explain how it fails.
 
     A check with ``guard`` has every index held against its table before a kernel sees it. One of
-    ``version_agreement`` gives the results as well, or compares them ``against`` a baseline's.
+    ``version_agreement`` gives the results as well, or compares them ``against`` a baseline's. One
+    with ``lines`` tells which lines of transformers ran.
     """
+    if request["op"] == "sources":
+        from fuzz.worker.lines import sources_of
+
+        return sources_of(_state["subject"])
     if request["op"] == "settings":
         from fuzz.worker.settings import settings_of
 
@@ -142,11 +147,21 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     gave: dict[str, Any] = {}
     check = _check_of(request["property"], request.get("against"), gave)
-    outcome = judge(request["property"], case, request.get("guard", False), check)
+    with _watched(request.get("lines", False)) as lines:
+        outcome = judge(request["property"], case, request.get("guard", False), check)
     if outcome.verdict == "oom":
         release_memory(_state["subject"].device)
     took = replace(outcome, seconds=time.perf_counter() - began)
-    return {"outcome": outcome_to_plain(took), **({"gave": gave} if gave else {})}
+    more = {**({"gave": gave} if gave else {}), **({"lines": lines} if lines else {})}
+    return {"outcome": outcome_to_plain(took), **more}
+
+
+def _watched(wanted: bool) -> AbstractContextManager[dict[str, list[int]]]:
+    if not wanted:
+        return nullcontext({})
+    from fuzz.worker.lines import watched
+
+    return watched()
 
 
 def _check_of(property_id: str, against: Any, gave: dict[str, Any]) -> Check:

@@ -12,10 +12,13 @@ import pytest
 
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.supervisor import Supervisor
+from fuzz.isolation.tests.ctrl_c import hear_ctrl_c
 from fuzz.target import Target
 
 FAKE = "fuzz.isolation.tests.fake_worker"
 Make = Callable[..., Supervisor]
+
+hear_ctrl_c()
 
 
 @pytest.fixture
