@@ -12,6 +12,7 @@ from typing import Final
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from fuzz.environments.pins import NAMES, pinned_in
 from fuzz.errors import UsageProblem
 
 INSTALLED: Final = "installed"
@@ -58,14 +59,17 @@ def parse(text: str, releases: Callable[[], Sequence[str]]) -> Requirement:
 
     Args:
         text: a release ("5.2.0"), a specifier ("transformers>=5.2,<5.3": the newest that fits),
-            ``newest``, or the path of a checkout, a wheel or an sdist.
+            ``newest``, the path of a checkout, a wheel or an sdist, or that of a requirements or
+            lock file that asks for one.
         releases: the releases of the index, ascending; asked only where it must be.
 
     Raises:
         UsageProblem: it is none of these, or no release fits.
     """
     path = Path(text).expanduser()
-    if path.exists() or "/" in text or text.endswith(_SOURCES):
+    if path.name.endswith(NAMES) and not path.is_dir():
+        text = pinned_in(path)
+    elif path.exists() or "/" in text or text.endswith(_SOURCES):
         return _of_path(path)
     given = re.sub(rf"^{PACKAGE}\s*", "", text.strip())
     try:

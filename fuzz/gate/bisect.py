@@ -71,20 +71,28 @@ def main(
     family = FAMILIES[saved.target.family]
     releases = [r for r in store.releases() if Version(r) >= Version(family.since)]
 
+    refused: set[str] = set()
+
     def look(release: str) -> Look:
         found, text = _look(saved, release, store, supervise)
+        if found == "refuses":
+            refused.add(release)
         terminal(Notice(f"{release:<8} {found:<8} {text}"))
         if not arguments.keep and release not in before and release in store.names():
             store.remove(release)
-        return found
+        # Its claim does not fail there, though nothing says that it holds.
+        return "passes" if found == "refuses" else found
 
     bad = _among(arguments.bad or str(saved.versions.get("transformers", "")), releases)
     good = _among(arguments.good, releases) if arguments.good else ""
     found = find(releases, look, bad, good)
-    end = (
-        f"first fixed in {found.first_good}" if found.first_good else f"not fixed in {releases[-1]}"
-    )
-    start = f"passes in {found.last_good}" if found.last_good else "no earlier release passes"
+    end = f"not fixed in {releases[-1]}"
+    if found.first_good:
+        end = f"first {'refused' if found.first_good in refused else 'fixed'} in {found.first_good}"
+    start = "no earlier release passes"
+    if found.last_good:
+        word = "is refused" if found.last_good in refused else "passes"
+        start = f"{word} in {found.last_good}"
     terminal.line(f"fails first in {found.first_bad} ({start}), {end}: affects '{found.affects}'")
     for line in _write(saved, arguments.file, found):
         terminal.line(line)
@@ -121,21 +129,17 @@ def find(releases: Sequence[str], look: Callable[[str], Look], bad: str, good: s
     high, step = middle, 1
     while low < 0 and high > 0:
         # Backwards in growing steps: most bugs are found soon after they were made.
-        index = max(0, high - step)
-        if at(index) == "passes":
+        back = max(0, high - step)
+        index = next((i for i in range(back, high) if at(i) != "unclear"), None)
+        if index is None and back == 0:
+            break
+        if index is not None and at(index) == "passes":
             low = index
-        elif at(index) == "fails":
+        elif index is not None:
             high = index
-        elif index == 0:
-            break
-        if high == 0:
-            break
-        step = step * 2 if at(index) != "unclear" or index == 0 else step + 1
+        step *= 2
     if low >= 0:
         low, high = _edge(at, low, high, "passes")
-    else:
-        # The oldest that can be judged fails already, or nothing older can be judged.
-        low = -1
     newest = len(releases) - 1
     first_good = ""
     while newest > middle and at(newest) == "unclear":
@@ -167,19 +171,20 @@ def _look(
     release: str,
     store: Store,
     supervise: Callable[[Target, Environment], Supervisor],
-) -> tuple[Look, str]:
+) -> tuple[Look | Literal["refuses"], str]:
     """Replay a regression in a release; in more than one fresh process, which must agree."""
     target = replace(saved.target, plants=())
     try:
         with store.use(release) as environment, supervise(target, environment) as supervisor:
             supervisor.start()
-            said = []
+            said: list[tuple[Look | Literal["refuses"], str]] = []
             for _ in range(_CONFIRM):
                 outcome = supervisor.check_fresh(saved.property, saved.case, LINGER)
                 if outcome.verdict == "broken":
                     return "unclear", outcome.message
                 if not outcome.failed:
-                    said.append(("passes", outcome.message))
+                    word = "refuses" if outcome.verdict == "reject" else "passes"
+                    said.append((word, outcome.message))
                 elif outcome.signature is not None and _alike(outcome.signature, saved.signature):
                     said.append(("fails", outcome.message))
                 else:
@@ -188,7 +193,7 @@ def _look(
         return "unclear", str(problem)
     if len({verdict for verdict, _ in said}) > 1:
         return "unclear", "fresh processes do not agree"
-    return ("fails" if said[0][0] == "fails" else "passes"), said[0][1]
+    return said[0]
 
 
 def _alike(one: Signature, other: Signature) -> bool:

@@ -43,7 +43,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = gate.add_argument
-    what = "a release, a specifier, newest, installed, or a checkout, wheel or sdist"
+    what = (
+        "a release, a specifier, newest, installed, a requirements or lock file, or a checkout, "
+        "wheel or sdist"
+    )
     add("files", nargs="*", type=Path, metavar="FILE", help="replay only these regressions")
     add("--baseline", default=INSTALLED, metavar="A", help=f"{what} (default: %(default)s)")
     add("--candidate", default=NEWEST, metavar="B", help="likewise (default: %(default)s)")

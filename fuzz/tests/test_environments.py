@@ -245,3 +245,46 @@ def test_what_is_no_requirement_is_said(
     with pytest.raises(UsageProblem) as problem:
         parse(text, lambda: RELEASES)
     assert message in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "version"),
+    [
+        ("requirements.txt", "torch\ntransformers==5.2.0  # pinned\n", "5.2.0"),
+        ("r.txt", "transformers[torch]==5.2.0 \\\n    --hash=sha256:00\n-r other.txt\n", "5.2.0"),
+        ("r.in", "Transformers>=4.50,<5.3; python_version > '3'\n", "5.2.0"),
+        ("r.txt", "transformers==4.0; python_version < '3'\ntransformers==5.2.0\n", "5.2.0"),
+        ("uv.lock", '[[package]]\nname = "transformers"\nversion = "5.2.0"\n', "5.2.0"),
+        ("pylock.toml", '[[packages]]\nname = "transformers"\nversion = "5.3.0"\n', "5.3.0"),
+        ("Pipfile.lock", '{"default": {"transformers": {"version": "==5.3.0"}}}', "5.3.0"),
+    ],
+)
+def test_a_requirements_or_lock_file_stands_for_the_release_it_asks_for(
+    tmp_path: Path, name: str, text: str, version: str
+):
+    (tmp_path / name).write_text(text)
+    found = parse(str(tmp_path / name), lambda: RELEASES)
+    assert found == Requirement(version, f"transformers=={version}", version)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("r.txt", "torch==2\n", "expected one transformers, but it asks for none"),
+        ("r.txt", "transformers\n", "asks for transformers of any release"),
+        ("r.txt", "transformers==1\ntransformers==2\n", "asks for several: ==1, ==2"),
+        ("r.txt", "transformers @ git+https://x/y\n", "name a checkout by its folder"),
+        ("Pipfile.lock", "{", "expected a lock file of Pipenv"),
+        ("gone.txt", None, "cannot be read: No such file or directory"),
+        ("uv.lock", "\xff", "asks for none"),
+    ],
+)
+def test_a_file_that_asks_for_no_one_release_is_said(
+    tmp_path: Path, name: str, text: str | None, said: str
+):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageProblem) as raised:
+        parse(str(tmp_path / name), lambda: RELEASES)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
