@@ -183,8 +183,8 @@ def _look(
                 if outcome.verdict == "broken":
                     return "unclear", outcome.message
                 if not outcome.failed:
-                    word = "refuses" if outcome.verdict == "reject" else "passes"
-                    said.append((word, outcome.message))
+                    refused = outcome.verdict == "reject"
+                    said.append(("refuses" if refused else "passes", outcome.message))
                 elif outcome.signature is not None and _alike(outcome.signature, saved.signature):
                     said.append(("fails", outcome.message))
                 else:

@@ -111,11 +111,11 @@ def bisected(
     out = StringIO()
 
     @contextmanager
-    def use(release: str):  # type: ignore[no-untyped-def]  # a stand-in for Store.use
+    def use(release: str):
         yield SimpleNamespace(version=release)
 
     @contextmanager
-    def supervise(_: object, environment: Any):  # type: ignore[no-untyped-def]  # likewise
+    def supervise(_: object, environment: Any):
         def start() -> None:
             if environment.version == "5.3.0":
                 raise SetupProblem("usage", "torchvision is missing")
@@ -133,7 +133,7 @@ def bisected(
     code = main(
         argparse.Namespace(**options),
         store,  # type: ignore[arg-type]  # stand-ins, as above
-        supervise,
+        supervise,  # type: ignore[arg-type]
         terminal,
     )
     return code, out.getvalue().splitlines(), removed
