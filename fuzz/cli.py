@@ -21,6 +21,7 @@ from fuzz.gate import options as gate
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
 from fuzz.plants import PLANT_NAMES
+from fuzz.reports import options as reports
 from fuzz.target import ATTENTION, DTYPES, Target
 
 _DAY: Final = 86_400.0
@@ -97,6 +98,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.replay(arguments)
     if arguments.command == "selfcheck":
         return commands.selfcheck(target_from(arguments))
+    if arguments.command == "report":
+        return commands.report(arguments)
     if arguments.command == "known":
         return commands.known(arguments)
     if arguments.command == "bench":
@@ -156,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     add_limit_options(run.add_argument)
     add_fresh_options(run.add_argument)
     add_environment_option(run.add_argument)
+    reports.add_option(run.add_argument)
 
     replay = commands.add_parser(
         "replay",
@@ -178,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_target_options(selfcheck.add_argument, plants=False)
 
+    reports.add_parser(commands)
     known_options.add_parser(commands)
     environments.add_parser(commands)
     gate.add_parser(commands)

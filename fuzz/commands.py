@@ -15,13 +15,15 @@ from fuzz.claims import CLAIMS
 from fuzz.cli import deadline_from, plants_of, setup_seconds_from, wrap_from
 from fuzz.environments.cli import import_path
 from fuzz.errors import UsageProblem, choose, print_error
-from fuzz.events import Notice
+from fuzz.events import Event, Notice, RunEnded
 from fuzz.families import FAMILIES
 from fuzz.faults import FAULTS, PREFIX
+from fuzz.files import write_text
 from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.plants import PLANTS
-from fuzz.report import summary_lines
+from fuzz.report import command, summary_lines
+from fuzz.reports.keep import open_reports
 from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.terminal import Terminal
@@ -53,6 +55,12 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
         where = error.filename or options.save_to
         raise UsageProblem(f"{where}: cannot be made or written: {error.strerror}") from None
     terminal = Terminal()
+    reports = open_reports(arguments.report, terminal.line)
+
+    def listener(event: Event) -> None:
+        terminal(event)
+        reports(event)
+
     began = time.monotonic()
     report: Report | None = None
     try:
@@ -60,21 +68,43 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
             import_path(arguments.env) as path,
             journal,
             _supervisor(
-                target, arguments, lambda text: terminal(Notice(text)), journal, path
+                target, arguments, lambda text: listener(Notice(text)), journal, path
             ) as supervisor,
         ):
             _say_left_behind(terminal)
             terminal.open()
-            report = engine.run(supervisor, target, options, terminal)
+            report = engine.run(supervisor, target, options, listener)
     except KeyboardInterrupt:
         if report is None:
             raise
         # It came while everything was being closed: what the run gave stands.
     finally:
         terminal.close()
-    for line in summary_lines(report, target, options, time.monotonic() - began):
+        seconds = time.monotonic() - began
+        if report is not None:
+            again = command(target, options)
+            code = report.exit_code
+            reports(RunEnded(seconds, code, report.interrupted, report.fatal, again))
+        reports.close()
+    for line in summary_lines(report, target, options, seconds):
         terminal.line(line)
-    return report.exit_code
+    return report.exit_code or (3 if reports.failed else 0)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """``ropefuzz report``."""
+    from fuzz.reports import keep
+    from fuzz.reports.lines import read_all
+    from fuzz.reports.runs import gather
+
+    keep.check_place(arguments.output, tuple(keep.MAKERS))
+    runs = gather(read_all(arguments.files))
+    try:
+        write_text(arguments.output, keep.MAKERS[arguments.output.suffix](runs))
+    except OSError as error:
+        raise UsageProblem(f"{arguments.output}: cannot be written: {error.strerror}") from None
+    print(f"{arguments.output}: {len(runs)} runs")
+    return 0
 
 
 def replay(arguments: argparse.Namespace) -> int:

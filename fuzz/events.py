@@ -129,7 +129,34 @@ class Notice:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run has ended, whatever ended it.
+
+    Attributes:
+        seconds: wall clock.
+        exit_code: what the command gives.
+        interrupted: whether Ctrl-C ended it.
+        fatal: why it could not go on, "" if it could.
+        again: the command that checks the same cases.
+    """
+
+    seconds: float
+    exit_code: int
+    interrupted: bool
+    fatal: str
+    again: str
+
+
 Event: TypeAlias = (
-    RunStarted | Progress | Shrinking | Found | KnownSeen | PropertyDone | NotApplicable | Notice
+    RunStarted
+    | Progress
+    | Shrinking
+    | Found
+    | KnownSeen
+    | PropertyDone
+    | NotApplicable
+    | Notice
+    | RunEnded
 )
 Listener: TypeAlias = Callable[[Event], None]

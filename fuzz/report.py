@@ -27,35 +27,40 @@ _DUMP_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+) 
 def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     """Describe a finding: what broke, the smallest case, how sure it is, how to see it again."""
     lines = [f"{_label(finding)} {headline(finding.signature, finding.message)}"]
+    # How to see it again stands last, below what a process has said.
+    words = [f"  | {line}" for line in last_words(finding)]
+    rows = finding_rows(finding, path, note)
+    shown = [f"  {label:<19} {text}" for label, text in rows]
+    end = next(n for n, (label, _) in enumerate(rows, 1) if label == "confirmed")
+    return [*lines, *shown[:end], *words, *shown[end:]]
+
+
+def finding_rows(finding: Finding, path: Path | None, note: str) -> list[tuple[str, str]]:
+    """Return what is said of a finding below its headline, as (label, text)."""
+    rows = []
     if finding.signature.property != finding.property:
-        lines.append(f"  met while checking  {finding.property}: {_claim(finding.property)}")
-    lines.append(f"  claim               {_claim(finding.signature.property)}")
-    lines.append(f"  smallest case       {describe(finding.case)}")
-    lines += [f"  {label:<19} {text}" for label, text in finding.said]
+        rows.append(("met while checking", f"{finding.property}: {_claim(finding.property)}"))
+    rows.append(("claim", _claim(finding.signature.property)))
+    rows.append(("smallest case", describe(finding.case)))
+    rows += finding.said
     if finding.wrap:
-        lines.append(f"  run under           {finding.wrap}")
+        rows.append(("run under", finding.wrap))
     if finding.case != finding.first:
         more = "" if finding.complete else ", stopped before nothing simpler was left to try"
-        lines.append(f"  first seen with     {describe(finding.first)}")
-        lines.append(f"  minimized in        {finding.attempts} attempts{more}")
-    if finding.runs:
-        lines.append(f"  confirmed           {finding.failed} of {finding.runs} fresh processes")
-    else:
-        lines.append("  confirmed           no: the run was stopped before")
-    for line in _last_words(finding):
-        lines.append(f"  | {line}")
+        rows.append(("first seen with", describe(finding.first)))
+        rows.append(("minimized in", f"{finding.attempts} attempts{more}"))
+    sure = f"{finding.failed} of {finding.runs} fresh processes"
+    rows.append(("confirmed", sure if finding.runs else "no: the run was stopped before"))
     if path is not None:
         options = [word for p in finding.target.plants for word in ("--plant", p)]
         options += ["--wrap", finding.wrap] if finding.wrap else []
         options += ["--env", finding.env] if finding.env else []
-        again = shlex.join([*finding.again, str(path), *options])
-        saved = f"{path} ({note})" if note else str(path)
-        lines.append(f"  saved               {saved}")
-        lines.append(f"  see it again        {again}")
+        rows.append(("saved", f"{path} ({note})" if note else str(path)))
+        rows.append(("see it again", shlex.join([*finding.again, str(path), *options])))
     elif note:
-        lines.append(f"  not saved           {note}")
-        lines.append(f"  the case            {to_json(finding.case)}")
-    return lines
+        rows.append(("not saved", note))
+        rows.append(("the case", to_json(finding.case)))
+    return rows
 
 
 def headline(signature: Signature, message: str) -> str:
@@ -71,7 +76,7 @@ def summary_lines(report: Report, target: Target, options: Options, seconds: flo
     status = Counter(f.status for f in report.findings)
     new = status["confirmed"] + status["unconfirmed"]
     lines = [
-        f"{sum(total.values())} cases in {seconds:.0f} s: {_verdicts(total)}",
+        f"{sum(total.values())} cases in {seconds:.0f} s: {verdicts(total)}",
         f"new findings {new}, flaky {status['flaky']}, known {len(report.known)}",
     ]
     if report.broken:
@@ -81,11 +86,11 @@ def summary_lines(report: Report, target: Target, options: Options, seconds: flo
         lines.append(f"stopped: {report.fatal}")
     if report.interrupted:
         lines.append("stopped by Ctrl-C or SIGTERM; what was found until then is kept")
-    lines.append(f"the same cases again: {_command(target, options)}")
+    lines.append(f"the same cases again: {command(target, options)}")
     return lines
 
 
-def _command(target: Target, options: Options) -> str:
+def command(target: Target, options: Options) -> str:
     """Return the command line of a run, its seed included; what is at its default is left out."""
     default = Target()
     words = ["ropefuzz", "run", "--family", target.family, "--seed", str(options.seed)]
@@ -112,7 +117,7 @@ def tally_line(done: PropertyDone) -> str:
     rate = done.executed / done.seconds if done.seconds else 0.0
     known = f", {done.known} of them known" if done.known else ""
     return (
-        f"{done.property:<20} {cases:>5} cases  {_verdicts(done.counts)}{known}  "
+        f"{done.property:<20} {cases:>5} cases  {verdicts(done.counts)}{known}  "
         f"({done.executed} checks, {rate:.0f}/s)"
     )
 
@@ -122,7 +127,8 @@ def not_applicable_line(event: NotApplicable) -> str:
     return f"{event.property:<20} not applicable: {event.reason}"
 
 
-def _verdicts(counts: Mapping[Kind, int]) -> str:
+def verdicts(counts: Mapping[Kind, int]) -> str:
+    """Return counts by verdict in words, failures last."""
     order: tuple[Kind, ...] = (
         "pass",
         "reject",
@@ -146,8 +152,8 @@ def _claim(property_id: str) -> str:
     return sentence_of(property_id)
 
 
-def _last_words(finding: Finding) -> list[str]:
-    """The lines of stderr or of a stack that say most: only where no exception says it."""
+def last_words(finding: Finding) -> list[str]:
+    """Return the lines of stderr or of a stack that say most: only where no exception says it."""
     if finding.signature.verdict not in ("crash", "hang", "oom"):
         return []
     lines = [line.rstrip() for line in finding.details.splitlines() if line.strip()]

@@ -1,0 +1,83 @@
+"""A run as Markdown, for the summary of a CI job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from fuzz.events import Found
+from fuzz.ledger import Entry
+from fuzz.report import finding_lines, headline, verdicts
+from fuzz.reports.runs import Run, title_of
+from strategies.words import describe
+
+LIMIT: Final = 50
+"""Findings shown in full; a job's summary may hold a megabyte."""
+
+
+def markdown(runs: Sequence[Run]) -> str:
+    """Return the report on some runs."""
+    return "\n".join(line for run in runs for line in _run(run))
+
+
+def escaped(text: str) -> str:
+    """Return a text as one line that Markdown shows as it is, in a table, too."""
+    line = " ".join(text.split())
+    for sign in ("\\", "|", "`", "*", "_", "[", "]", "#"):
+        line = line.replace(sign, f"\\{sign}")
+    return line.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _run(run: Run) -> list[str]:
+    lines = [f"## ropefuzz: {escaped(title_of(run))}", "", f"**{escaped(run.headline)}.**", ""]
+    for found in run.found[:LIMIT]:
+        lines += _finding(found)
+    if len(run.found) > LIMIT:
+        lines += [f"... and {len(run.found) - LIMIT} more findings, all saved.", ""]
+    lines += ["| property | cases | verdicts | known |", "|---|---|---|---|"]
+    for name, done in run.done.items():
+        cells = (name, str(sum(done.counts.values())), verdicts(done.counts), str(done.known))
+        lines.append(f"| {' | '.join(escaped(c) for c in cells)} |")
+    lines.append("")
+    broken = list(dict.fromkeys(m for done in run.done.values() for m in done.broken))
+    for heading, said in (
+        ("Could not be judged", broken),
+        ("Known failures met", [_known(e) for e in run.known]),
+        ("Not applicable", [f"{name}: {why}" for name, why in run.not_applicable.items()]),
+        ("Notes", run.notices),
+    ):
+        if said:
+            lines += [f"### {heading}", "", *(f"- {escaped(text)}" for text in said), ""]
+    versions = ", ".join(f"{k} {v}" for k, v in sorted(run.started.versions.items()))
+    lines += [f"{escaped(versions)}; seed {run.started.seed}", ""]
+    if run.ended is not None:
+        lines += ["The same cases again:", "", *_block([run.ended.again]), ""]
+    return lines
+
+
+def _finding(found: Found) -> list[str]:
+    finding = found.finding
+    label = "flaky" if finding.status == "flaky" else "finding"
+    title = f"{label}: {headline(finding.signature, finding.message)}"
+    shown = finding_lines(finding, found.path, found.note)
+    return [
+        "<details open>",
+        f"<summary>{escaped(title)}: {escaped(describe(finding.case))}</summary>",
+        "",
+        *_block(shown),
+        "",
+        "</details>",
+        "",
+    ]
+
+
+def _block(lines: Sequence[str]) -> list[str]:
+    """Return lines as they are; the fence is longer than any in them."""
+    fence = "```"
+    while any(fence in line for line in lines):
+        fence += "`"
+    return [fence, *lines, fence]
+
+
+def _known(entry: Entry) -> str:
+    return f"{entry.id}: {entry.reason}{f' ({entry.url})' if entry.url else ''}"
