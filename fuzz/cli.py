@@ -96,6 +96,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.run(target_from(arguments), arguments)
     if arguments.command == "replay":
         return commands.replay(arguments)
+    if arguments.command == "repro":
+        return commands.repro(arguments)
     if arguments.command == "selfcheck":
         return commands.selfcheck(target_from(arguments))
     if arguments.command == "report":
@@ -173,6 +175,19 @@ def _parser() -> argparse.ArgumentParser:
     add_limit_options(replay.add_argument)
     add_fresh_options(replay.add_argument)
     add_environment_option(replay.add_argument)
+
+    repro = commands.add_parser(
+        "repro",
+        help="print a saved regression as a script without ropefuzz, or as a report",
+        description="Print a script that shows a saved regression with torch and transformers "
+        "alone: it exits with 1 when it happens, 0 when it is gone, 2 when that cannot be told.",
+    )
+    repro.add_argument("file", type=Path, metavar="FILE", help="a saved regression")
+    repro.add_argument(
+        "--issue",
+        action="store_true",
+        help="print the body of a report to transformers, in Markdown, with the script in it",
+    )
 
     selfcheck = commands.add_parser(
         "selfcheck",

@@ -135,6 +135,13 @@ def replay(arguments: argparse.Namespace) -> int:
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
+def repro(arguments: argparse.Namespace) -> int:
+    """``ropefuzz repro``."""
+    from fuzz.repro import main as reproducing
+
+    return reproducing.main(arguments.file, arguments.issue)
+
+
 def list_names() -> int:
     """``ropefuzz list``."""
     print("families")

@@ -40,6 +40,7 @@ class Regression:
         message: what broke, in words.
         target: what it failed on; ``plants`` names the defects that were planted then.
         versions: package versions it failed with.
+        said: what looking closer had shown, as (label, sentence).
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Regression:
     message: str
     target: Target
     versions: Mapping[str, str]
+    said: tuple[tuple[str, str], ...] = ()
 
 
 def save(
@@ -155,6 +157,7 @@ def load(path: Path) -> Regression:
             message=str(data["message"]),
             target=target,
             versions=dict(data["versions"]),
+            said=tuple((str(label), str(text)) for label, text in data.get("said", ())),
         )
     except KeyError as error:
         raise UsageProblem(f"{path}: not a regression: the field {error} is missing") from None
@@ -195,6 +198,8 @@ def _to_plain(finding: Finding) -> dict[str, Any]:
         "confirmed": f"{finding.failed} of {finding.runs}",
         "found": finding.date,
     }
+    if finding.said:
+        data["said"] = [list(line) for line in finding.said]
     if target.plants:
         data["plants"] = list(target.plants)
     if target.model:

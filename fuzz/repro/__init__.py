@@ -1,0 +1,1 @@
+"""Standalone scripts that show a saved failure with torch and transformers alone."""

@@ -1,0 +1,230 @@
+"""The functions of a script; each stands in the scripts that call it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fuzz.repro.facts import Facts
+from fuzz.repro.layout import WIDTH, literal
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What a script computes in.
+
+    Attributes:
+        dtype: of the model: ``float64``, ``float32`` or ``bfloat16``; "" where a script has
+            models of several.
+        wide: whether everything that asks for float32 gets float64.
+        cuda: whether it runs on a GPU.
+        gain: factor on every weight matrix, relative to unit fan-in gain.
+        experts: whether experts have to be computed one after the other, since the other ways know
+            no float64.
+        plant: lines that stand for a defect, put into a freshly built ``model``.
+    """
+
+    dtype: str
+    wide: bool
+    cuda: bool
+    gain: float
+    experts: bool
+    plant: tuple[str, ...] = ()
+
+
+KNOWN = (
+    "def known(function, **arguments):  # releases differ in what they take",
+    "    names = inspect.signature(function).parameters",
+    "    return {k: v for k, v in arguments.items() if k in names}",
+)
+
+WIDEN = (
+    "class Widen(torch.overrides.TorchFunctionMode):  # norms and rotary code ask for float32",
+    "    def __torch_function__(self, func, types, args=(), kwargs=None):",
+    "        if func is torch.Tensor.float:",
+    "            return args[0].double()",
+    "        swap = lambda x: torch.float64 if x is torch.float32 else x",
+    "        return func(*map(swap, args), **{k: swap(v) for k, v in (kwargs or {}).items()})",
+)
+
+SHORT_TABLE = (
+    'text = next(m for m in model.modules() if hasattr(m, "rotary_emb") and hasattr(m, "norm"))',
+    "compute, fed = text.rotary_emb.forward, 0",
+    "",
+    "def short_table(x, position_ids):",
+    "    nonlocal fed",
+    "    fed += x.shape[1]",
+    '    rows = fed if "mended" in sys.argv else fed - 1  # fed - 1 is cache_position[-1]',
+    "    torch.arange(rows)[position_ids]  # the lookup of cosines and sines by position",
+    "    return compute(x, position_ids)",
+    "",
+    "text.rotary_emb.forward = short_table",
+)
+
+
+def build(facts: Facts, lane: Lane, attn: str) -> list[str]:
+    """Return the function that builds the model.
+
+    Args:
+        facts: of the family.
+        lane: what it computes in, and its defect.
+        attn: the attention implementation, "" where it is an argument.
+    """
+    chosen = not attn
+    arguments = [] if lane.dtype else ["built", "dtype"]
+    arguments += ["attn"] if chosen else []
+    lines = [
+        f"def build({', '.join(arguments)}):",
+        f'    config = transformers.AutoConfig.for_model("{facts.family.kind}", **CONFIG)',
+    ]
+    more = [f"attn_implementation={'attn' if chosen else literal(attn)}"]
+    if not lane.dtype:
+        # As loading does it: rotary frequencies stay in float32.
+        lines.append('    more = {"dtype" if hasattr(config, "dtype") else "torch_dtype": built}')
+        more.append("**more")
+    elif lane.experts:
+        lines += [
+            '    new = hasattr(transformers.PreTrainedModel, "get_correct_experts_implementation")',
+            '    more = {"experts_implementation": "eager"} if new else {}',
+        ]
+        more.append("**more")
+    gain = "" if lane.gain == 1 else f"{lane.gain:g} * "
+    cls = f"transformers.{facts.family.architecture}"
+    whole = f"    model = {cls}._from_config(config, {', '.join(more)})"
+    if len(whole) > WIDTH:
+        whole = f"    cls = {cls}\n    model = cls._from_config(config, {', '.join(more)})"
+    lines += whole.split("\n")
+    std = f'std = 1 if "embed_tokens" in name else {gain}p[0].numel() ** -0.5'
+    hides = "  # the usual std of 0.02 hides positions"
+    if lane.dtype:
+        lines += [
+            "    torch.manual_seed(0)",
+            f"    for name, p in model.named_parameters():{hides}",
+            f"        {std}",
+            "        p.data.copy_(std * torch.randn(p.shape) if p.ndim > 1 else p + "
+            "torch.randn(p.shape) / 10)",
+        ]
+    else:
+        # What rounding does depends on the weights: they are those that it was found with.
+        lines += [
+            f"    for name, p in model.named_parameters():{hides}",
+            '        parts = [x for x in name.split(".") if x not in ("model", "language_model")]',
+            '        torch.manual_seed(zlib.crc32(".".join(parts).encode()))',
+            f"        {std}",
+            "        new = torch.randn(p.shape, dtype=torch.float64)",
+            "        new = std * new if p.ndim > 1 else p + new / 10",
+            "        p.data.copy_(new.to(dtype))",
+        ]
+    lines += [f"    {line}" if line else "" for line in lane.plant]
+    ends = {
+        "float64": "model.double()",
+        "bfloat16": "model.bfloat16()",
+        "": "(model.to(dtype) if built == torch.float32 else model)",
+    }
+    return [*lines, f"    return {ends.get(lane.dtype, 'model')}.eval()"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What the calls of a script that use a cache have in common, or differ in.
+
+    Attributes:
+        static: whether the cache is a static one.
+        rows: source of the number of rows of the inputs.
+        room: columns of a static cache beyond what the inputs need.
+        linear: whether some layers keep a state in it.
+        cut: whether any is in pieces.
+        masked: whether inputs have a mask.
+        mixed: whether some have none.
+        placed: whether they have positions.
+        images: whether they have images, which come with the first piece.
+        used: whether logits are looked at.
+    """
+
+    static: bool
+    rows: str
+    room: int
+    linear: bool
+    cut: bool
+    masked: bool
+    mixed: bool
+    placed: bool
+    images: bool
+    used: bool
+
+
+def feed(fed: Fed) -> list[str]:
+    """Return the function that feeds inputs through a cache."""
+    lines = [f"def feed(model, inputs{', cuts' if fed.cut else ''}):"]
+    names, values = ["ids"], ['inputs["input_ids"]']
+    if fed.cut and fed.used:
+        names, values = [*names, "logits"], [*values, "[]"]
+    if not fed.static:
+        config = "config=model.config.get_text_config()" if fed.linear else ""
+        names, values = [*names, "cache"], [*values, f"transformers.DynamicCache({config})"]
+    lines.append(f"    {', '.join(names)} = {', '.join(values)}")
+    if fed.static:
+        room = f" + {fed.room}" if fed.room else ""
+        rows = f'"batch_size": {fed.rows}, "max_batch_size": {fed.rows}'
+        lines += [
+            f'    more = {{{rows}, "device": model.device, "dtype": model.dtype}}',
+            "    more = known(transformers.StaticCache.__init__, "
+            f"max_cache_len=ids.shape[1]{room}, **more)",
+            "    cache = transformers.StaticCache(config=model.config.get_text_config(), **more)",
+        ]
+    if not fed.cut:
+        return [
+            *lines,
+            "    more = known(model.forward, cache_position=torch.arange(ids.shape[1]))",
+            "    return model(**inputs, **more, past_key_values=cache, use_cache=True).logits",
+        ]
+    lines += [
+        "    for a, b in zip([0, *cuts], [*cuts, ids.shape[1]]):",
+        "        piece = known(model.forward, cache_position=torch.arange(a, b))",
+        '        piece |= {"input_ids": ids[:, a:b], "past_key_values": cache, "use_cache": True}',
+    ]
+    if fed.mixed:
+        lines.append('        if "attention_mask" in inputs:')
+    if fed.masked:
+        indent = " " * (12 if fed.mixed else 8)
+        lines.append(indent + 'piece["attention_mask"] = inputs["attention_mask"][:, :b]')
+    if fed.placed:
+        lines.append('        piece["position_ids"] = inputs["position_ids"][..., a:b]')
+    if fed.images:
+        lines += [
+            "        if a == 0:  # images come with the first piece",
+            '            more = {k: v[:, :b] if "type" in k else v for k, v in inputs.items()}',
+            "            piece = more | piece",
+        ]
+    if not fed.used:
+        return [*lines, "        model(**piece)"]
+    return [
+        *lines,
+        "        logits.append(model(**piece).logits)",
+        "    return torch.cat(logits, dim=1)",
+    ]
+
+
+def generate(facts: Facts, lane: Lane) -> list[str]:
+    """Return the function that generates greedily, and gives logits and tokens."""
+    special = literal(list(facts.special))
+    lines = [
+        "def generate(model, inputs, **how):",
+        '    how |= {"do_sample": False, "return_dict_in_generate": True, "output_logits": True}',
+    ]
+    if lane.cuda:
+        lines += [
+            '    if hasattr(model.generation_config, "disable_compile"):',
+            '        how["disable_compile"] = True',
+        ]
+    return [
+        *lines,
+        f"    out = model.generate(**inputs, **how, suppress_tokens={special})",
+        "    return torch.stack(out.logits, dim=1), out.sequences[:, -len(out.logits) :]",
+    ]
+
+
+PROCESSOR = (
+    'pil = getattr(transformers, "{name}ImageProcessorPil", None)  # without torchvision',
+    "processor = (pil or transformers.{name}ImageProcessor)({settings})",
+    'processor(images=[Image.new("RGB", ({width}, {height}))], return_tensors="pt")',
+)

@@ -1,0 +1,165 @@
+"""From how a case calls its model to the source of that call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from fuzz.errors import UsageProblem
+from fuzz.repro.facts import Facts
+from fuzz.repro.layout import literal
+from fuzz.repro.prompts import Batch
+from strategies.case import Case
+from strategies.validity import is_generate
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How a batch goes through ``forward``.
+
+    Attributes:
+        cuts: columns at which a new piece begins.
+        cache: ``dynamic``, ``static`` or "" for none.
+    """
+
+    cuts: tuple[int, ...]
+    cache: str
+
+
+def feed_of(facts: Facts, case: Case, batch: Batch, split: bool) -> Feed:
+    """Return how a case feeds a batch, as the worker does.
+
+    Raises:
+        UsageProblem: an image would be fed in two pieces, which takes merged embeddings.
+    """
+    prefix = facts.family.told_of_tokens == "prefix"
+    if not split:
+        return Feed((), "")
+    cuts = () if prefix else _cuts(facts, case, batch)
+    return Feed(cuts, case.cache if cuts or prefix or case.cache == "static" else "")
+
+
+def _cuts(facts: Facts, case: Case, batch: Batch) -> tuple[int, ...]:
+    width = batch.width
+    decode = min(case.decode, width - 1)
+    first = batch.images_end if facts.whole_images else 0
+    if case.entry == "forward-implicit":
+        first = max(batch.images_end, max(batch.starts) + 1)
+    cuts = set(range(width - decode, width))
+    cuts |= {at for at in accumulate(case.chunks) if at < width - decode}
+    moved = tuple(sorted({max(c, first, 1) for c in cuts if max(c, first, 1) < width}))
+    if moved and moved[0] < batch.images_end:
+        raise UsageProblem("an image that is fed in two pieces is not supported in scripts")
+    return moved
+
+
+def call_of(facts: Facts, case: Case, batch: Batch, name: str, *, split: bool = True) -> str:
+    """Return the source of the call that a case makes with a batch; it gives logits.
+
+    Args:
+        facts: of the family.
+        case: says the entry, the feeding and the cache.
+        batch: the batch.
+        name: its variable in the script.
+        split: False for one forward without a cache, or a generate without one.
+    """
+    if is_generate(case.entry):
+        more = [f"max_new_tokens={max(1, case.decode)}"]
+        if not split:
+            more.append("use_cache=False")
+        elif case.cache == "static":
+            more.append('cache_implementation="static"')
+        return f"generate(model, {name}, {', '.join(more)})"
+    feed = feed_of(facts, case, batch, split)
+    if not feed.cache:
+        return f"model(**{name}, use_cache=False).logits"
+    if feed.cache == "static" and facts.linear:
+        raise UsageProblem("static caches of linear attention are not supported in scripts")
+    cuts = f", {literal(list(feed.cuts))}" if feed.cuts else ""
+    return f"feed(model, {name}{cuts})"
+
+
+def places_of(facts: Facts, case: Case, batch: Batch, name: str) -> list[str]:
+    """Return the lines that put explicit positions into a batch's inputs."""
+    if batch.pictures and facts.axes > 1:
+        shift = f" + {case.offset}" if case.offset else ""
+        lines = [
+            'owner = next(m for m in model.modules() if hasattr(m, "get_rope_index"))',
+            f'{name}["position_ids"] = owner.get_rope_index('
+            f"**known(owner.get_rope_index, **{name}))[0]{shift}",
+            "owner.rope_deltas = None  # leave no state behind",
+        ]
+        if case.gap:
+            for row, start in enumerate(batch.starts):
+                at = start + case.gap_at
+                lines.append(f'{name}["position_ids"][:, {row}, {at}:] += {case.gap}')
+        return lines
+    rows = []
+    for prompt, start in zip(batch.prompts, batch.starts, strict=True):
+        last = max(len(prompt.ids) - 1, 0)
+        tokens = [column - start for column in range(batch.width)]
+        rows.append(
+            [
+                min(max(t, 0), last) + case.offset + (case.gap if t >= case.gap_at else 0)
+                for t in tokens
+            ]
+        )
+    axes = f".expand({facts.axes}, -1, -1)" if facts.axes > 1 else ""
+    return [f'{name}["position_ids"] = torch.tensor({literal(rows)}){axes}']
+
+
+def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = "") -> list[str]:
+    """Return the lines that make a batch's inputs, without positions.
+
+    Args:
+        facts: of the family.
+        batch: the batch.
+        name: the variable that they go into.
+        pixels: the source of its images' pixels.
+        lack: the source of a number of columns of padding before all rows, "" for none.
+    """
+
+    def tensor(rows: Iterable[Sequence[int]], filler: int = 0) -> str:
+        before = f"[{filler}] * {lack} + " if lack else ""
+        return f"torch.tensor([{', '.join(before + literal(list(row)) for row in rows)}])"
+
+    parts = [f'"input_ids": {tensor(batch.ids, facts.padding)}']
+    if batch.masked:
+        parts.append(f'"attention_mask": {tensor(batch.mask)}')
+    if batch.pictures:
+        parts.append(f'"pixel_values": {pixels}')
+        if batch.pictures[0].grid:
+            grids = [list(p.grid) for p in batch.pictures]
+            parts.append(f'"image_grid_thw": torch.tensor({grids})')
+    told = facts.family.told_of_tokens
+    types = [[int(i == facts.image and told != "prefix") for i in row] for row in batch.ids]
+    if told:
+        parts.append(f'"token_type_ids": {tensor(types)}')
+    lines = [f"{name} = {{{', '.join(parts)}}}"]
+    if batch.pictures and not told:
+        lines.append(f"{name} |= known(model.forward, mm_token_type_ids={tensor(types)})")
+    return lines
+
+
+def pixels_of(batch: Batch) -> str:
+    """Return the source that draws the pixels of a batch's images.
+
+    Raises:
+        UsageProblem: they have several shapes.
+    """
+    shapes = {p.shape[1:] for p in batch.pictures}
+    if len(shapes) > 1:
+        raise UsageProblem("images of several shapes are not supported in scripts")
+    shape = (sum(p.shape[0] for p in batch.pictures), *shapes.pop())
+    return f"torch.randn{literal(shape)[:-1]}, dtype=model.dtype)"
+
+
+def real_of(batch: Batch, name: str) -> str:
+    """Return the index that picks the logits of real tokens, (tokens, vocabulary)."""
+    if len(batch.prompts) == 1:
+        start, end = batch.starts[0], batch.starts[0] + len(batch.prompts[0].ids)
+        if not batch.padded:
+            return "[0]"
+        return f"[0, {start}:]" if start else f"[0, :{end}]"
+    return f'[{name}["attention_mask"].bool()]' if batch.padded else ".flatten(0, 1)"

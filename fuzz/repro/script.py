@@ -1,0 +1,244 @@
+"""A finding as a script of its own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from fuzz import ledger
+from fuzz.claims import sentence_of
+from fuzz.errors import UsageProblem
+from fuzz.families import FAMILIES
+from fuzz.finding import takes_two
+from fuzz.plants import PLANTS
+from fuzz.regression import Regression
+from fuzz.repro import blocks, judging
+from fuzz.repro.blocks import Fed, Lane
+from fuzz.repro.facts import Facts, config_of, facts_of, has_experts
+from fuzz.repro.layout import broken, comment, literal
+from fuzz.repro.legs import Body, Writer, body_of, compares, needs_flash, of_processor
+from fuzz.repro.low import low_body
+from fuzz.target import LOW
+from strategies.words import describe
+
+SHOWN: Final = 1e-2
+"""A difference from which on it shows although norms and rotary code compute in float32."""
+
+_TABLE: Final = (
+    "transformers 4.45.0.dev0 after pull request 33161 (issue 33302, QwenLM/Qwen3-VL issue 26), "
+    "whose table of cosines and sines had cache_position[-1] rows"
+)
+STANDS_FOR: Final = {"rotary-table-short": _TABLE, "rotary-table-short-flash": _TABLE}
+"""The change of upstream that a planted defect stands for, where there is one."""
+
+
+def script_of(saved: Regression, entry: ledger.Entry | None = None) -> str:
+    """Return the script of a finding.
+
+    Args:
+        saved: the finding.
+        entry: what the ledger says of it.
+
+    Raises:
+        UsageProblem: it cannot be made a script; the message says what is not supported.
+    """
+    _refuse(saved)
+    facts = facts_of(FAMILIES[saved.target.family])
+    low = _low(saved)
+    lane = _lane(saved, facts, low)
+    writer = Writer(facts, saved)
+    body, attn = _with_one(low_body(writer, low) if low else body_of(facts, saved))
+    if low:
+        end = judging.judge_budget(body, low)
+    elif compares(saved):
+        end = judging.judge_difference(saved, body, _allowed(lane), wide=lane.wide)
+    else:
+        end = judging.judge_failure(saved, body)
+    functions = [] if of_processor(saved) else _functions(saved, facts, lane, body, attn)
+    text = "\n".join(line for block in (*functions, end) for line in block)
+    settings = _settings(saved, facts, lane, text)
+    code = [line for block in (settings, *functions, end) for line in block]
+    lines = [*_comment(saved, entry), *_imports("\n".join(code)), "", *settings]
+    for block in (*functions, end):
+        lines += ["", "", *block] if lines[-1] else ["", *block]
+    return "\n".join(part for line in lines for part in broken(line)) + "\n"
+
+
+def _refuse(saved: Regression) -> None:
+    """Refuse what no script can show."""
+    signature = saved.signature
+    if takes_two(saved.property, signature):
+        raise UsageProblem("it compares two releases, which a script cannot")
+    if saved.target.model:
+        raise UsageProblem(
+            f"it was found with the config of {saved.target.model}, which scripts do not write out"
+        )
+    for name in saved.target.plants:
+        if name not in STANDS_FOR:
+            raise UsageProblem(
+                f"the planted defect {name!r} stands for no change of upstream that a script "
+                "could make"
+            )
+    if saved.target.plants and (compares(saved) or saved.case.history):
+        raise UsageProblem("a planted defect in more than one call is not supported in scripts")
+    if signature.verdict in ("crash", "hang", "oom"):
+        raise UsageProblem(f"a script would not live to tell of a {signature.verdict}")
+    unchecked = "the kernel checks this itself" not in saved.message
+    if signature.what.startswith("ContractError") and unchecked:
+        raise UsageProblem("flash-attn does not check what it is given here, so nothing would tell")
+    if signature.what.startswith("flash-attn"):
+        raise UsageProblem("a single call of flash-attn's kernel is not supported in scripts")
+
+
+def _low(saved: Regression) -> str:
+    """Return the low dtype whose error budget decides, "" where a tolerance does."""
+    if saved.property != "low_precision":
+        if saved.target.dtype in LOW:
+            raise UsageProblem(f"a target in {saved.target.dtype} is not supported in scripts")
+        return ""
+    found = next((d for d in LOW if re.search(rf"\b{d}\b", saved.signature.what)), "")
+    if not found or not compares(saved):
+        raise UsageProblem("a call that dies in low precision is not supported in scripts")
+    return found
+
+
+def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
+    flash = needs_flash(saved)
+    native = "float64" if saved.target.dtype == "exact" else "float32"
+    dtype = "" if low else "bfloat16" if flash else native
+    return Lane(
+        dtype=dtype,
+        wide=compares(saved) and dtype == "float64" and _difference(saved) < SHOWN,
+        cuda=flash or saved.target.device != "cpu",
+        gain=saved.case.gain,
+        experts=dtype == "float64" and has_experts(facts.family),
+        plant=blocks.SHORT_TABLE if saved.target.plants else (),
+    )
+
+
+def _difference(saved: Regression) -> float:
+    """Return by how much two results differ as the message says, 0 where it does not."""
+    found = re.search(r"differ by ([0-9.]+(?:e[+-]?\d+)?)", saved.message)
+    return float(found[1]) if found else 0.0
+
+
+def _allowed(lane: Lane) -> str:
+    if lane.dtype == "bfloat16":
+        return "0.1"
+    return "1e-9" if lane.wide else "1e-4"
+
+
+def _with_one(body: Body) -> tuple[Body, str]:
+    """Leave the attention implementation out of calls where it is one alone, and return it."""
+    attns = {a for line in body.lines for a in re.findall(r'build\(.*?"(\w+)"\)', line)}
+    if len(attns) != 1:
+        return body, ""
+    attn = attns.pop()
+    bare = (re.sub(rf'build\((.*?)(, )?"{attn}"\)', r"build(\1)", line) for line in body.lines)
+    return replace(body, lines=tuple(bare)), attn
+
+
+def _functions(
+    saved: Regression, facts: Facts, lane: Lane, body: Body, attn: str
+) -> list[list[str]]:
+    """Return the functions that the body calls, each after those that it calls itself."""
+    text = "\n".join(body.lines)
+    made = [list(blocks.WIDEN)] if lane.wide else []
+    made.append(blocks.build(facts, lane, attn))
+    if "feed(" in text:
+        made.append(blocks.feed(_fed(saved, facts, body)))
+    if "generate(" in text:
+        made.append(blocks.generate(facts, lane))
+    if "known(" in text or any("known(" in line for block in made for line in block):
+        made.insert(0, list(blocks.KNOWN))
+    return made
+
+
+def _fed(saved: Regression, facts: Facts, body: Body) -> Fed:
+    """Look at what the calls that use a cache are given."""
+    calls = [line for line in body.lines if "feed(" in line]
+    names = {name for line in calls for name in re.findall(_FED, line)}
+    made = [line for line in body.lines if any(re.match(rf"{n}\b", line) for n in names)]
+    first = [line for line in made if "input_ids" in line and "= {" in line]
+    masks = ["attention_mask" in line for line in first]
+    return Fed(
+        static=saved.case.cache == "static",
+        rows="1" if len(saved.case.rows) == 1 else "len(ids)",
+        room=saved.case.cache_room,
+        linear=facts.linear,
+        cut=any(re.search(r", \[[^\]]*\]\)", line) for line in calls),
+        masked=any(masks),
+        mixed=any(masks) and not all(masks),
+        placed=any("position_ids" in line for line in made),
+        images=any("pixel_values" in line for line in made),
+        used=compares(saved),
+    )
+
+
+_FED: Final = r"feed\((?:model|build\(.*?\)), (\w+)"
+
+
+def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[str]:
+    lines = []
+    if lane.cuda:
+        flash = needs_flash(saved)
+        there = "transformers.utils.is_flash_attn_2_available()" if flash else ""
+        needed = "a CUDA device" + (" and flash-attn" if flash else "")
+        lines += [
+            f"if not {there or 'torch.cuda.is_available()'}:",
+            f'    print("cannot tell: it takes {needed}")',
+            "    sys.exit(2)",
+            'torch.set_default_device("cuda")',
+        ]
+    if of_processor(saved):
+        return lines
+    if lane.dtype == "float64":
+        lines.append("torch.set_default_dtype(torch.float64)")
+    lines.append("torch.set_grad_enabled(False)")
+    if "flex_attention" in text and not lane.cuda:
+        lines.append('torch.compiler.set_stance("force_eager")  # no compiler needed')
+    images = "pixel_values" in text
+    config = config_of(facts.family, all_experts=not lane.dtype, images=images)
+    return [*lines, f"CONFIG = {literal(config)}"]
+
+
+def _imports(text: str) -> list[str]:
+    standard = ["inspect", "sys", "traceback", "zlib"]
+    lines = [f"import {name}" for name in standard if re.search(rf"\b{re.escape(name)}\.", text)]
+    lines.append("")
+    lines += ["import torch"] if "torch." in text else []
+    lines += ["import transformers"]
+    if "Image." in text:
+        lines.append("from PIL import Image")
+    return lines
+
+
+def what_of(saved: Regression, entry: ledger.Entry | None) -> str:
+    """Return what is wrong, in one sentence without its full stop."""
+    if saved.target.plants:
+        return PLANTS[saved.target.plants[0]].sentence
+    return entry.reason if entry else saved.message
+
+
+def seen_on(saved: Regression) -> str:
+    """Return the versions that the finding was seen with."""
+    names = ["transformers", "torch", *(["flash-attn"] if needs_flash(saved) else []), "python"]
+    return ", ".join(f"{n} {saved.versions[n]}" for n in names if n in saved.versions)
+
+
+def _comment(saved: Regression, entry: ledger.Entry | None) -> list[str]:
+    paragraphs = [
+        f"{FAMILIES[saved.target.family].title}: {what_of(saved, entry)}.",
+        f"Smallest case: {describe(saved.case)}. Claim: {sentence_of(saved.property)}.",
+    ]
+    for name in saved.target.plants:
+        paragraphs.append(
+            f"No release on PyPI has it: short_table() stands for {STANDS_FOR[name]}. With the "
+            'argument "mended" it has one row more, and this exits with 0.'
+        )
+    known = f"; affects {entry.affects}" if entry else ""
+    url = f"; {entry.url}" if entry and entry.url else ""
+    exits = "Exit code: 1 it happens, 0 it is gone, 2 that cannot be told"
+    paragraphs.append(f"Seen with {seen_on(saved)}{known}{url}. {exits}.")
+    return comment(paragraphs)
