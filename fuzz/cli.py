@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from fuzz import interrupts, known_options
+from fuzz.bench import options as benches
 from fuzz.checkpoint import family_in
 from fuzz.environments import cli as environments
 from fuzz.errors import CannotJudge, UsageProblem, choose, print_error
@@ -38,18 +39,6 @@ exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge; of gate 1
   ropefuzz selfcheck                            does it find what it must, on this machine?
   ropefuzz replay regressions/qwen2_vl/X.json   does a saved failure still happen?
   ropefuzz gate --candidate newest              may this upgrade of transformers go in?
-"""
-
-
-BENCH: Final = """\
-Measure on this machine:
-  faults     that every fault is survived and told, as a table
-  flash      how far flash_attention_2 is from eager, and whether a defect in it would show
-  guards     what the guards cost on a forward
-  isolation  what isolation costs
-  plants     how soon planted defects are found
-  shrinking  a failure that kills its process made small, by forks and by --fresh-process
-  soak       cases with faults injected at random for a given time: what was detected, what leaked
 """
 
 
@@ -204,27 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("families", help="list the model families and what is special about them")
     commands.add_parser("list", help="list families, properties and plants")
 
-    bench = commands.add_parser(
-        "bench",
-        help="measure what ropefuzz costs, survives and finds",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=BENCH,
-    )
-    bench.add_argument(
-        "what",
-        choices=["faults", "flash", "guards", "isolation", "plants", "shrinking", "soak"],
-        metavar="WHAT",
-    )
-    bench.add_argument(
-        "--rounds", type=count, help="repetitions (default: 5; faults and shrinking 1)"
-    )
-    bench.add_argument(
-        "--time", type=duration, default=600.0, metavar="T", help="of soak (default: 10m)"
-    )
-    bench.add_argument("--cases", type=count, metavar="N", help="of flash (default: 1000)")
-    bench.add_argument(
-        "--seed", type=int, default=0, help="of soak and flash (default: %(default)s)"
-    )
+    benches.add_parser(commands)
     return parser
 
 

@@ -190,7 +190,7 @@ def selfcheck(target: Target) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import faults, flash, guards, isolation, plants, shrinking, soak
+    from fuzz.bench import faults, flash, guards, isolation, plants, reports, shrinking, soak
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
@@ -201,9 +201,10 @@ def bench(arguments: argparse.Namespace) -> int:
         "guards": guards.main,
         "isolation": isolation.main,
         "plants": plants.main,
+        "reports": reports.main,
         "shrinking": shrinking.main,
     }[arguments.what]
-    once = arguments.what in ("faults", "shrinking")
+    once = arguments.what in ("faults", "reports", "shrinking")
     return measure(arguments.rounds or (1 if once else 5))
 
 
