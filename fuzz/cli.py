@@ -21,6 +21,7 @@ from fuzz.families import FAMILIES
 from fuzz.gate import options as gate
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
+from fuzz.map import options as maps
 from fuzz.plants import PLANT_NAMES
 from fuzz.reports import options as reports
 from fuzz.target import ATTENTION, DTYPES, Target
@@ -89,6 +90,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.repro(arguments)
     if arguments.command == "selfcheck":
         return commands.selfcheck(target_from(arguments))
+    if arguments.command == "map":
+        return commands.draw_map(arguments)
     if arguments.command == "report":
         return commands.report(arguments)
     if arguments.command == "known":
@@ -186,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_target_options(selfcheck.add_argument, plants=False)
 
+    maps.add_parser(commands)
     reports.add_parser(commands)
     known_options.add_parser(commands)
     environments.add_parser(commands)

@@ -174,6 +174,17 @@ def gate(arguments: argparse.Namespace) -> int:
     return gating.main(arguments, Supervisor)
 
 
+def draw_map(arguments: argparse.Namespace) -> int:
+    """``ropefuzz map``."""
+    from fuzz.map import main as mapping
+
+    deadline_from(arguments)
+    wrap_from(arguments)
+    with import_path(arguments.env) as first:
+        supervise = partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+        return mapping.main(arguments, plants_of(arguments.plant), supervise)
+
+
 def known(arguments: argparse.Namespace) -> int:
     """``ropefuzz known``."""
     from fuzz import known as upkeep

@@ -40,6 +40,11 @@ class Signature:
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def alike(one: Signature, other: Signature) -> bool:
+    """Tell whether two failures are one, though a function or a message may be another."""
+    return (one.property, one.verdict, one.what) == (other.property, other.verdict, other.what)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The answer to one check.

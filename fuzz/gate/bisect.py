@@ -23,7 +23,7 @@ from fuzz.isolation.supervisor import LINGER, Supervisor
 from fuzz.regression import LEDGER, Regression
 from fuzz.target import Target
 from fuzz.terminal import Terminal
-from fuzz.verdict import Signature
+from fuzz.verdict import alike
 
 Look: TypeAlias = Literal["fails", "passes", "unclear"]
 
@@ -185,7 +185,7 @@ def _look(
                 if not outcome.failed:
                     refused = outcome.verdict == "reject"
                     said.append(("refuses" if refused else "passes", outcome.message))
-                elif outcome.signature is not None and _alike(outcome.signature, saved.signature):
+                elif outcome.signature is not None and alike(outcome.signature, saved.signature):
                     said.append(("fails", outcome.message))
                 else:
                     return "unclear", f"fails in another way: {outcome.message}"
@@ -194,11 +194,6 @@ def _look(
     if len({verdict for verdict, _ in said}) > 1:
         return "unclear", "fresh processes do not agree"
     return said[0]
-
-
-def _alike(one: Signature, other: Signature) -> bool:
-    """Tell whether two failures are one, though a function or a message may have been renamed."""
-    return (one.property, one.verdict, one.what) == (other.property, other.verdict, other.what)
 
 
 def _among(release: str, releases: Sequence[str]) -> str:

@@ -137,6 +137,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         from fuzz.worker.settings import settings_of
 
         return settings_of(_state["subject"])
+    if request["op"] == "sizes":
+        from fuzz.worker.sizes import has_grids, sizes_of
+
+        subject = _state["subject"]
+        asked = [(int(w), int(h)) for w, h in request["sizes"]]
+        return {"grids": sizes_of(subject, asked) if has_grids(subject) else None}
     if request["op"] == "explain":
         return {"said": _explained(request["property"], from_plain(request["case"]))}
     if request["op"] != "check":

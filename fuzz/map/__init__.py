@@ -1,0 +1,1 @@
+"""Which cases around a finding fail, the rule of it, and a picture."""

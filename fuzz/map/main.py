@@ -1,0 +1,215 @@
+"""``ropefuzz map``: from a saved failure to a picture and a rule."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fuzz import regression
+from fuzz.errors import CannotJudge, UsageProblem, choose
+from fuzz.finding import takes_two
+from fuzz.isolation.supervisor import Supervisor
+from fuzz.map import plot
+from fuzz.map.axes import AXES, Axis, Grid, axes_for, features, image_in
+from fuzz.map.draw import picture
+from fuzz.map.rule import Rule, find_rule
+from fuzz.map.sweep import Mark, Point, Swept, sweep
+from fuzz.regression import Regression
+from fuzz.reports.keep import check_place
+from fuzz.terminal import Terminal
+from fuzz.verdict import alike
+from strategies.case import Case, has_images
+from strategies.geometry import Geometry, geometry_from_plain
+from strategies.validity import problems
+from strategies.words import describe
+
+MOST: Final = 250_000
+"""Points of a map; what is larger no one looks at."""
+
+
+@dataclass(slots=True)
+class Map:
+    """A map in the making.
+
+    Attributes:
+        saved: the failure.
+        axes: what it is drawn over.
+        xs: values of the first axis.
+        ys: values of the second axis.
+        geometry: the target's sizes.
+        grids: merged columns and rows of each image size, empty where none are known.
+        said: a message of those points that fail in another way, each once.
+    """
+
+    saved: Regression
+    axes: tuple[Axis, Axis]
+    xs: Sequence[int]
+    ys: Sequence[int]
+    geometry: Geometry
+    grids: dict[Point, Grid | None]
+    said: dict[str, Point]
+
+    def case(self, point: Point) -> Case:
+        """Return the case at a point."""
+        one, other = self.axes
+        return other.put(one.put(self.saved.case, point[0]), point[1])
+
+
+def main(
+    arguments: argparse.Namespace,
+    plants: tuple[str, ...],
+    supervise: Callable[..., Supervisor],
+) -> int:
+    """Draw a map.
+
+    Raises:
+        UsageProblem: the file, an axis or a range cannot be used.
+        CannotJudge: the failure does not happen here.
+    """
+    saved = regression.load(arguments.file)
+    if takes_two(saved.property, saved.signature):
+        raise UsageProblem(f"{arguments.file}: compares two releases, which has no map")
+    axes = _axes(arguments.over, saved.case)
+    xs, ys = _ranges(arguments.range, axes)
+    if arguments.save is not None:
+        check_place(arguments.save, plot.SUFFIXES)
+    terminal = Terminal()
+    target = replace(saved.target, plants=plants)
+    with supervise(target) as supervisor:
+        terminal.open()
+        try:
+            ready = supervisor.start()
+            geometry = geometry_from_plain(ready.info["geometry"])
+            made = Map(saved, axes, xs, ys, geometry, {}, {})
+            outcome = supervisor.check(saved.property, saved.case)
+            if outcome.signature is None or not alike(outcome.signature, saved.signature):
+                hint = (
+                    ""
+                    if plants or not saved.target.plants
+                    else (f"; it was found with --plant {' --plant '.join(saved.target.plants)}")
+                )
+                raise CannotJudge(f"{arguments.file}: does not fail in this way here{hint}")
+            if {a.name for a in axes} == {"width", "height"}:
+                made.grids = _grids(supervisor, made)
+            swept = _sweep(supervisor, made, terminal)
+        finally:
+            terminal.close()
+    release = ready.versions["transformers"]
+    name = f"{saved.property} of {target.model or target.family}, transformers {release}"
+    lines = [f"{name}: {describe(saved.case)}", _counted(made, swept)]
+    lines += picture(swept, xs, ys, axes[0].label, axes[1].label)
+    rule = rule_of(made, swept)
+    lines.append(rule.sentence)
+    lines += [f"fails in another way at {p}: {text}" for text, p in made.said.items()]
+    for line in lines:
+        terminal.line(line)
+    if arguments.save is not None:
+        title = f"{name}\n{saved.message}\n{rule.sentence}"
+        try:
+            plot.save(arguments.save, swept, (axes[0].label, axes[1].label), title, made.grids)
+        except OSError as error:
+            raise UsageProblem(f"{arguments.save}: cannot be written: {error.strerror}") from None
+        terminal.line(f"drawn in {arguments.save}")
+    return 0
+
+
+def rule_of(made: Map, swept: Swept) -> Rule:
+    """Return the rule that parts what fails from what passes."""
+    told = [(p, m) for p, m in swept.marks.items() if m in ("fails", "passes")]
+    frame = made.geometry.frame_tokens
+    points = [features(made.case(p), _grid_at(made, p), frame) for p, _ in told]
+    return find_rule(points, [m == "fails" for _, m in told])
+
+
+def _grid_at(made: Map, point: Point) -> Grid | None:
+    if not made.grids or not has_images(made.saved.case):
+        return None
+    image = image_in(made.case(point))
+    return made.grids.get(_point_of(made, image.width, image.height))
+
+
+def _point_of(made: Map, width: int, height: int) -> Point:
+    return (width, height) if made.axes[0].name == "width" else (height, width)
+
+
+def _grids(supervisor: Supervisor, made: Map) -> dict[Point, Grid | None]:
+    """Ask the worker what each image size becomes; nothing where its images have no grids."""
+    points = [(x, y) for x in made.xs for y in made.ys]
+    sizes = []
+    for point in points:
+        image = image_in(made.case(point))
+        sizes.append([image.width, image.height])
+    answer = supervisor.ask({"op": "sizes", "sizes": sizes})["grids"]
+    if answer is None:
+        return {}
+    found = zip(points, answer, strict=True)
+    return {p: (int(g[0]), int(g[1])) if g is not None else None for p, g in found}
+
+
+def _sweep(supervisor: Supervisor, made: Map, terminal: Terminal) -> Swept:
+    done = 0
+
+    def judge(point: Point) -> Mark:
+        nonlocal done
+        case = made.case(point)
+        if problems(case):
+            return "invalid"
+        done += 1
+        terminal.status(f"{done} runs, now {describe(case)}")
+        outcome = supervisor.check(made.saved.property, case)
+        if outcome.verdict == "pass":
+            return "passes"
+        if outcome.verdict == "reject":
+            return "refused"
+        if outcome.signature is not None and alike(outcome.signature, made.saved.signature):
+            return "fails"
+        made.said.setdefault(outcome.message, point)
+        return "other"
+
+    return sweep(made.xs, made.ys, judge, made.grids or None)
+
+
+def _counted(made: Map, swept: Swept) -> str:
+    one, other = made.axes
+    span = f"{one.name} {made.xs[0]} to {made.xs[-1]}, {other.name} {made.ys[0]} to {made.ys[-1]}"
+    runs = f"{len(swept.ran)} runs for {len(swept.marks)} points"
+    if swept.classes:
+        return (
+            f"{span}: {runs}, since they make {swept.classes} grids, of which each was run thrice"
+        )
+    return f"{span}: {runs}, more where verdicts differ"
+
+
+def _axes(text: str, case: Case) -> tuple[Axis, Axis]:
+    if not text:
+        return axes_for(case)
+    names = text.split(",")
+    if len(names) != 2 or names[0] == names[1]:
+        raise UsageProblem(f"--over: expected two axes, e.g. width,height, got {text!r}")
+    for name in names:
+        choose("axis", name, AXES)
+        if not AXES[name].suits(case):
+            raise UsageProblem(f"--over {name}: the case has no image")
+    return AXES[names[0]], AXES[names[1]]
+
+
+def _ranges(texts: Sequence[str], axes: tuple[Axis, Axis]) -> tuple[range, range]:
+    spans = {a.name: (a.low, a.high) for a in axes}
+    for text in texts:
+        match = re.fullmatch(r"(\w+)=(\d+):(\d+)", text)
+        if match is None:
+            raise UsageProblem(f"--range: expected AXIS=LOW:HIGH, got {text!r}")
+        name, low, high = match[1], int(match[2]), int(match[3])
+        choose("axis of this map", name, spans)
+        if not AXES[name].low <= low <= high:
+            raise UsageProblem(
+                f"--range {name}: expected {AXES[name].low} <= LOW <= HIGH, got {low} and {high}"
+            )
+        spans[name] = (low, high)
+    (a, b), (c, d) = (spans[axis.name] for axis in axes)
+    if (b - a + 1) * (d - c + 1) > MOST:
+        raise UsageProblem(f"--range: expected at most {MOST} points, got more")
+    return range(a, b + 1), range(c, d + 1)

@@ -1,0 +1,48 @@
+"""The options of ``ropefuzz map``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from fuzz.map.axes import AXES
+
+_AXES: Final = "\n".join(f"  {a.name:<9} {a.label} ({a.low} to {a.high})" for a in AXES.values())
+DESCRIPTION: Final = f"""\
+Which cases around a saved failure fail? Two of its numbers are varied, all else stays as it is, and
+under the picture stands the simplest rule that says which points fail. Axes, and their ranges:
+
+{_AXES}
+
+Over width and height one run stands for all sizes that become the same grid of merged patches,
+after three of each were run and agreed. Over other axes the plane is refined where verdicts differ:
+what lies alone inside a mesh of the coarse grid (an eighth of an axis) can be missed.
+"""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
+    """Add ``map`` to a parser's commands."""
+    from fuzz import cli
+
+    parser = commands.add_parser(
+        "map",
+        help="which cases around a saved failure fail, and by which rule?",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE")
+    add("--over", default="", metavar="X,Y", help="two axes (default: what the case has)")
+    add(
+        "--range",
+        action="append",
+        default=[],
+        metavar="AXIS=LOW:HIGH",
+        help="values of an axis; repeat it",
+    )
+    add("--save", type=Path, metavar="FILE", help="draw it into a .svg or .png, too")
+    add("--plant", action="append", default=[], metavar="NAME")
+    cli.add_limit_options(add)
+    cli.add_fresh_options(add)
+    cli.add_environment_option(add)
