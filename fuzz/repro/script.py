@@ -109,12 +109,21 @@ def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
     dtype = "" if low else "bfloat16" if flash else native
     return Lane(
         dtype=dtype,
-        wide=compares(saved) and dtype == "float64" and _difference(saved) < SHOWN,
+        wide=compares(saved) and dtype == "float64" and _needs_wide(saved),
         cuda=flash or saved.target.device != "cpu",
         gain=saved.case.gain,
         experts=dtype == "float64" and has_experts(facts.family),
         plant=blocks.SHORT_TABLE if saved.target.plants else (),
     )
+
+
+def _needs_wide(saved: Regression) -> bool:
+    """Tell whether float32 within float64 would hide a difference, or bring one about.
+
+    Eager attention casts its scores to float32, where the smallest float64 of a mask is -inf.
+    """
+    eager = "eager" in (saved.target.attn, *saved.signature.what.split(" = "))
+    return eager or _difference(saved) < SHOWN
 
 
 def _difference(saved: Regression) -> float:
@@ -157,9 +166,10 @@ def _functions(
 
 def _fed(saved: Regression, facts: Facts, body: Body) -> Fed:
     """Look at what the calls that use a cache are given."""
-    calls = [line for line in body.lines if "feed(" in line]
+    lines = [line.strip() for line in body.lines]
+    calls = [line for line in lines if "feed(" in line]
     names = {name for line in calls for name in re.findall(_FED, line)}
-    made = [line for line in body.lines if any(re.match(rf"{n}\b", line) for n in names)]
+    made = [line for line in lines if any(re.match(rf"{n}\b", line) for n in names)]
     first = [line for line in made if "input_ids" in line and "= {" in line]
     masks = ["attention_mask" in line for line in first]
     return Fed(
@@ -239,6 +249,6 @@ def _comment(saved: Regression, entry: ledger.Entry | None) -> list[str]:
         )
     known = f"; affects {entry.affects}" if entry else ""
     url = f"; {entry.url}" if entry and entry.url else ""
-    exits = "Exit code: 1 it happens, 0 it is gone, 2 that cannot be told"
+    exits = "Exits with 1: it happens, 0: gone, 2: cannot tell"
     paragraphs.append(f"Seen with {seen_on(saved)}{known}{url}. {exits}.")
     return comment(paragraphs)

@@ -1,0 +1,61 @@
+"""Findings made up for tests: of every claim that a script can show, on what holds it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fuzz.regression import Regression
+from fuzz.target import Target
+from fuzz.verdict import Signature
+from strategies.case import Call, Case, Image, Text
+
+
+def made_up(property_id: str, case: Case, what: str = "a leg", **target: Any) -> Regression:
+    """Return a finding that two results differ, as if it had been saved."""
+    return Regression(
+        path=Path("made/up.json"),
+        property=property_id,
+        case=case,
+        signature=Signature(property_id, "fail", what),
+        message=f"{what}: logits of row 0: differ by 1.6 (tolerance 1e-09), first at token 0 of 2",
+        target=Target(**{"family": "qwen2_vl", **target}),
+        versions={"transformers": "5.23.0", "torch": "2.13.0"},
+    )
+
+
+IMAGE = (Image(56, 84), Text(3))
+TWO = ((Text(4),), (Text(2),))
+EARLIER = (Call((Text(3),)), Call((Text(2),), "generate"))
+
+# Nothing of this is broken, so a script that says anything but "gone" is itself wrong.
+SOUND = {
+    "cache": made_up("cache_agreement", Case(rows=TWO, chunks=(2,), decode=1)),
+    "cache-static": made_up("cache_agreement", Case(cache="static", rows=((Text(5),),), decode=2)),
+    "cache-image": made_up("cache_agreement", Case(rows=(IMAGE,), decode=2)),
+    "cache-generate": made_up("cache_agreement", Case(rows=(IMAGE,), entry="generate", decode=3)),
+    "attention": made_up("attention_agreement", Case(rows=(IMAGE,)), "eager = sdpa"),
+    "attention-far": made_up(
+        "attention_agreement", Case(rows=TWO, offset=9, gap=5, gap_at=1), "eager = sdpa"
+    ),
+    "padding": made_up("padding_invariance", Case(rows=(IMAGE,), extra_padding=2)),
+    "padding-right": made_up(
+        "padding_invariance", Case(rows=TWO[:1], extra_padding=2, side="right")
+    ),
+    "batch": made_up("batch_invariance", Case(rows=TWO, entry="generate", decode=2)),
+    "batch-images": made_up("batch_invariance", Case(rows=(IMAGE, (Text(1), Image(1, 1))))),
+    "causality": made_up("causality", Case(rows=TWO, side="right")),
+    "state": made_up("state_independence", Case(rows=((Text(3),),), history=EARLIER)),
+    "embeds": made_up("state_independence", Case(rows=((Text(3),),), entry="generate-embeds")),
+    "packing": made_up("packing_invariance", Case(rows=TWO)),
+    "finite": made_up("no_crash", Case(rows=(IMAGE,)), "finite"),
+    "low": made_up("low_precision", Case(rows=TWO), "eager = sdpa in float16"),
+    "narrow": replace(
+        made_up("cache_agreement", Case(rows=TWO, decode=2), family="qwen3_vl_moe", attn="eager"),
+        message="dynamic cache = no cache: differ by 2e-08",
+    ),
+    "llama": made_up("cache_agreement", Case(rows=TWO, decode=2), family="llama", dtype="float32"),
+    "gemma3": made_up("attention_agreement", Case(rows=(IMAGE,)), "eager = sdpa", family="gemma3"),
+    "linear": made_up("cache_agreement", Case(rows=(IMAGE,), decode=1), family="qwen3_5"),
+}
