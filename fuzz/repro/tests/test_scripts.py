@@ -17,7 +17,7 @@ from fuzz.families import FAMILIES
 from fuzz.repro.facts import DEFAULTS, PROCESSORS
 from fuzz.repro.main import text_of
 from fuzz.repro.script import script_of
-from fuzz.repro.tests.findings import SOUND
+from fuzz.repro.tests.findings import PLANTED, SOUND, TOO_MANY
 
 ROOT = Path(__file__).resolve().parents[3]
 SAVED = {p.stem: p for p in regression.regressions_in(ROOT / "regressions")}
@@ -43,8 +43,11 @@ def ran(scripts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> di
             (folder / "flash" / f"{name}.py").write_text(text, encoding="utf-8")
         if regression.load(SAVED[name]).target.plants:
             (folder / f"{name}.mended.py").write_text(text, encoding="utf-8")
-    for name, saved in SOUND.items():
+    for name, saved in {**SOUND, "rejection": TOO_MANY}.items():
         (folder / f"sound {name}.py").write_text(script_of(saved), encoding="utf-8")
+    (folder / "planted").mkdir()
+    for name, saved in PLANTED.items():
+        (folder / "planted" / f"{name}.py").write_text(script_of(saved), encoding="utf-8")
     runner = ROOT / "fuzz" / "worker" / "tests" / "run_scripts.py"
     done = subprocess.run(
         [sys.executable, "-I", str(runner), str(folder), str(ROOT), *DEFAULTS],
@@ -101,11 +104,18 @@ def test_a_script_exits_with_what_a_replay_says(
     assert said.splitlines()[-1].startswith("WRONG: " if code else "gone: ")
 
 
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("name", [*SOUND, "rejection"])
 def test_a_script_of_what_is_not_broken_says_that_it_is_gone(name: str, ran: dict[str, Any]):
     code, said = ran["plain"][f"sound {name}"]
     assert code == 0, said
     assert said.splitlines()[-1].startswith("gone: ")
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_same_script_says_what_is_wrong_once_it_is_broken(name: str, ran: dict[str, Any]):
+    code, said = ran["planted"][name]
+    assert code == 1, said
+    assert said.splitlines()[-1].startswith("WRONG: ")
 
 
 def test_the_script_of_a_planted_defect_names_its_change_and_ends_with_it(

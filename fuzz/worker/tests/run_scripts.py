@@ -1,8 +1,9 @@
 """Runs scripts where nothing of ropefuzz can be imported: python -I run_scripts.py FOLDER SITE.
 
 torch and transformers are imported once; every script runs in a forked child. Scripts below
-``FOLDER/flash`` take a GPU: they run on flash-attn over the reference of its kernels, which is
-ropefuzz's, so that these alone are run where SITE (ropefuzz's folder) can be imported from.
+``FOLDER/flash`` take a GPU: they run on flash-attn over the reference of its kernels, and those
+below ``FOLDER/planted`` with a defect planted. Both are ropefuzz's, so that these alone are run
+where SITE (ropefuzz's folder) can be imported from.
 Prints one line of JSON: by script its exit code and output, and what transformers says of itself.
 """
 
@@ -13,8 +14,12 @@ import os
 import runpy
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Results: TypeAlias = dict[str, tuple[int, str]]
+"""By script, its exit code and what it printed."""
 
 OURS = ("fuzz", "strategies", "regressions", "conftest")
 
@@ -55,7 +60,7 @@ def run(script: Path, arguments: list[str]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
 
 
-def run_all(folder: Path) -> dict[str, tuple[int, str]]:
+def run_all(folder: Path) -> Results:
     """Run the scripts of a folder, those named ``NAME.mended.py`` with that argument."""
     return {
         p.stem: run(p, ["mended"] if p.stem.endswith(".mended") else [])
@@ -63,28 +68,57 @@ def run_all(folder: Path) -> dict[str, tuple[int, str]]:
     }
 
 
-def on_reference(folder: Path, site: str) -> dict[str, tuple[int, str]]:
-    """Run scripts that take a GPU on flash-attn's Python over our reference of its kernels."""
+def with_ours(work: Callable[[], Results], site: str) -> Results:
+    """Do something in a child in which ropefuzz can be imported, and return what it gives."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(read)
         sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, Blocked)]
         sys.path.insert(0, site)
-        import torch
-
-        from fuzz.worker import flash
-
-        installed = flash.set_up("cpu")
-        # There is none; all else is as on a GPU.
-        setattr(torch, "set_default_device", lambda device: None)  # noqa: ARG005, B010
-        results = run_all(folder) if installed.usable else {"": (0, installed.reason)}
-        os.write(write, json.dumps(results).encode())
+        with os.fdopen(write, "w") as told:
+            json.dump(work(), told)
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as told:
-        gave: dict[str, tuple[int, str]] = json.loads(told.read() or "{}")
+        gave: Results = json.loads(told.read() or "{}")
     os.waitpid(child, 0)
     return gave
+
+
+def on_reference(folder: Path) -> Results:
+    """Run scripts that take a GPU on flash-attn's Python over our reference of its kernels."""
+    import torch
+
+    from fuzz.worker import flash
+
+    installed = flash.set_up("cpu")
+    # There is none; all else is as on a GPU.
+    setattr(torch, "set_default_device", lambda device: None)  # noqa: ARG005, B010
+    return run_all(folder) if installed.usable else {"": (0, installed.reason)}
+
+
+def planted(folder: Path) -> Results:
+    """Run scripts named ``ANYTHING @ PLANT.py`` with that defect in the models they build."""
+    from transformers import PreTrainedModel
+
+    from fuzz.worker.plants import planter
+
+    build = vars(PreTrainedModel)["_from_config"].__func__
+    results = {}
+    for script in sorted(folder.glob("*.py")):
+        name = script.stem.partition(" @ ")[2]
+
+        def built(cls: type, *args: Any, name: str = name, **kwargs: Any) -> Any:
+            model = build(cls, *args, **kwargs)
+            # Models build their parts in the same way.
+            if cls.__name__.endswith(("ForCausalLM", "ForConditionalGeneration")):
+                planter([name])(model)
+            return model
+
+        setattr(PreTrainedModel, "_from_config", classmethod(built))  # noqa: B010
+        results[script.stem] = run(script, [])
+    return results
 
 
 def facts(kinds: list[str]) -> dict[str, Any]:
@@ -113,11 +147,15 @@ def main(folder: Path, site: str, kinds: list[str]) -> None:
     import transformers
 
     torch.set_num_threads(1)
-    flash = on_reference(folder / "flash", site)
+    flash = with_ours(lambda: on_reference(folder / "flash"), site)
     for name in ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen2VLForConditionalGeneration"):
         getattr(transformers, name)
-    results = run_all(folder)
-    print(json.dumps({"plain": results, "flash": flash, **facts(kinds)}))
+    told = {
+        "plain": run_all(folder),
+        "flash": flash,
+        "planted": with_ours(lambda: planted(folder / "planted"), site),
+    }
+    print(json.dumps({**told, **facts(kinds)}))
 
 
 if __name__ == "__main__":
