@@ -20,10 +20,14 @@ from fuzz.repro.layout import broken, comment, literal
 from fuzz.repro.legs import Body, Writer, body_of, compares, needs_flash, of_processor
 from fuzz.repro.low import low_body
 from fuzz.target import LOW
+from strategies.case import has_images, images_of
 from strategies.words import describe
 
 SHOWN: Final = 1e-2
 """A difference from which on it shows although norms and rotary code compute in float32."""
+
+SAMPLES_FLOAT32: Final = ("glm4v", "glm4v_moe", "glm46v")
+"""Families whose vision tower interpolates its positions in float32, whatever its weights are."""
 
 _TABLE: Final = (
     "transformers 4.45.0.dev0 after pull request 33161 (issue 33302, QwenLM/Qwen3-VL issue 26), "
@@ -105,16 +109,24 @@ def _low(saved: Regression) -> str:
 
 def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
     flash = needs_flash(saved)
+    wide = compares(saved) and _needs_wide(saved)
     native = "float64" if saved.target.dtype == "exact" else "float32"
+    if facts.family.kind in SAMPLES_FLOAT32 and _any_image(saved) and not wide:
+        native = "float32"
     dtype = "" if low else "bfloat16" if flash else native
     return Lane(
         dtype=dtype,
-        wide=compares(saved) and dtype == "float64" and _needs_wide(saved),
+        wide=wide and dtype == "float64",
         cuda=flash or saved.target.device != "cpu",
         gain=saved.case.gain,
         experts=dtype == "float64" and has_experts(facts.family),
         plant=blocks.SHORT_TABLE if saved.target.plants else (),
     )
+
+
+def _any_image(saved: Regression) -> bool:
+    case = saved.case
+    return has_images(case) or any(images_of(call.row) for call in case.history)
 
 
 def _needs_wide(saved: Regression) -> bool:

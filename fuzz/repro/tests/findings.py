@@ -69,6 +69,7 @@ SOUND = {
     ),
     "llama": made_up("cache_agreement", Case(rows=TWO, decode=2), family="llama", dtype="float32"),
     "gemma3": made_up("attention_agreement", Case(rows=(IMAGE,)), "eager = sdpa", family="gemma3"),
+    "glm4v": made_up("cache_agreement", Case(rows=(IMAGE,), decode=1), family="glm4v"),
     "linear": made_up("cache_agreement", Case(rows=(IMAGE,), decode=1), family="qwen3_5"),
 }
 

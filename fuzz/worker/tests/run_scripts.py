@@ -109,7 +109,7 @@ def planted(folder: Path) -> Results:
     for script in sorted(folder.glob("*.py")):
         name = script.stem.partition(" @ ")[2]
 
-        def built(cls: type, *args: Any, name: str = name, **kwargs: Any) -> Any:
+        def built(cls: type, /, *args: Any, name: str = name, **kwargs: Any) -> Any:
             model = build(cls, *args, **kwargs)
             # Models build their parts in the same way.
             if cls.__name__.endswith(("ForCausalLM", "ForConditionalGeneration")):
