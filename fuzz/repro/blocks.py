@@ -93,15 +93,16 @@ def build(facts: Facts, lane: Lane, attn: str) -> list[str]:
     if len(whole) > WIDTH:
         whole = f"    cls = {cls}\n    model = cls._from_config(config, {', '.join(more)})"
     lines += whole.split("\n")
-    std = f'std = 1 if "embed_tokens" in name else {gain}p[0].numel() ** -0.5'
+    matrix = f'1 if "embed_tokens" in name else {gain}p[0].numel() ** -0.5'
+    std = f"        std = 0.1 if p.ndim < 2 else {matrix}"
+    mean = '("norm" in name and "weight" in name)'
     hides = "  # the usual std of 0.02 hides positions"
     if lane.dtype:
         lines += [
             "    torch.manual_seed(0)",
             f"    for name, p in model.named_parameters():{hides}",
-            f"        {std}",
-            "        p.data.copy_(std * torch.randn(p.shape) if p.ndim > 1 else p + "
-            "torch.randn(p.shape) / 10)",
+            std,
+            f"        p.data.copy_(std * torch.randn(p.shape) + {mean})",
         ]
     else:
         # What rounding does depends on the weights: they are those that it was found with.
@@ -109,10 +110,9 @@ def build(facts: Facts, lane: Lane, attn: str) -> list[str]:
             f"    for name, p in model.named_parameters():{hides}",
             '        parts = [x for x in name.split(".") if x not in ("model", "language_model")]',
             '        torch.manual_seed(zlib.crc32(".".join(parts).encode()))',
-            f"        {std}",
-            "        new = torch.randn(p.shape, dtype=torch.float64)",
-            "        new = std * new if p.ndim > 1 else p + new / 10",
-            "        p.data.copy_(new.to(dtype))",
+            std,
+            "        new = std * torch.randn(p.shape, dtype=torch.float64)",
+            f"        p.data.copy_((new + {mean}).to(dtype))",
         ]
     lines += [f"    {line}" if line else "" for line in lane.plant]
     ends = {
@@ -158,10 +158,11 @@ def feed(fed: Fed) -> list[str]:
     names, values = ["ids"], ['inputs["input_ids"]']
     if fed.cut and fed.used:
         names, values = [*names, "logits"], [*values, "[]"]
-    if not fed.static:
-        config = "config=model.config.get_text_config()" if fed.linear else ""
-        names, values = [*names, "cache"], [*values, f"transformers.DynamicCache({config})"]
+    if not fed.static and not fed.linear:
+        names, values = [*names, "cache"], [*values, "transformers.DynamicCache()"]
     lines.append(f"    {', '.join(names)} = {', '.join(values)}")
+    if fed.linear:
+        lines.append("    cache = transformers.DynamicCache(config=model.config.get_text_config())")
     if fed.static:
         room = f" + {fed.room}" if fed.room else ""
         rows = f'"batch_size": {fed.rows}, "max_batch_size": {fed.rows}'
@@ -191,9 +192,8 @@ def feed(fed: Fed) -> list[str]:
         lines.append('        piece["position_ids"] = inputs["position_ids"][..., a:b]')
     if fed.images:
         lines += [
-            "        if a == 0:  # images come with the first piece",
-            '            more = {k: v[:, :b] if "type" in k else v for k, v in inputs.items()}',
-            "            piece = more | piece",
+            "        for k in inputs.keys() - piece.keys() if a == 0 else ():  # images come first",
+            '            piece[k] = inputs[k][:, :b] if "type" in k else inputs[k]',
         ]
     if not fed.used:
         return [*lines, "        model(**piece)"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Final
 
 from fuzz.errors import UsageProblem
 from fuzz.repro.facts import Facts
@@ -12,6 +13,9 @@ from fuzz.repro.layout import literal
 from fuzz.repro.prompts import Batch
 from strategies.case import Case
 from strategies.validity import is_generate
+
+SHORT: Final = 45
+"""Letters that a tensor may take where it can be computed, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,10 @@ def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = ""
         parts.append(f'"token_type_ids": {tensor(types)}')
     lines = [f"{name} = {{{', '.join(parts)}}}"]
     if batch.pictures and not told:
-        lines.append(f"{name} |= known(model.forward, mm_token_type_ids={tensor(types)})")
+        written = tensor(types)
+        if len(written) > SHORT:
+            written = f'({name}["input_ids"] == {facts.image}).long()'
+        lines.append(f"{name} |= known(model.forward, mm_token_type_ids={written})")
     return lines
 
 

@@ -96,20 +96,41 @@ def facts_of(family: Family) -> Facts:
 SECTIONS: Final = ("mrope_section", "xdrope_section")
 
 
-DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "qwen2_vl": {
-        "max_position_embeddings": 32768,
-        "rms_norm_eps": 1e-6,
-        "use_sliding_window": False,
-        "vision_config": {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2},
-    },
-    "qwen2": {"max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "use_sliding_window": False},
-    "llama": {"rms_norm_eps": 1e-6},
-}
-"""By ``model_type``, what the defaults of transformers' configurations are in every release."""
+_14: Final = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
+_16: Final = {"patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2}
+_TEXT: Final = {"max_position_embeddings": 32768, "use_sliding_window": False}
 
-AROUND_IMAGES: Final = re.compile(r"(image|vision_start|vision_end|video)_token_id")
+DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "qwen2_vl": {**_TEXT, "vision_config": _14},
+    "qwen2_5_vl": {"vision_config": _14},
+    "qwen3_vl": {"tie_word_embeddings": False, "vision_config": _16},
+    "qwen3_vl_moe": {"tie_word_embeddings": False, "vision_config": _16},
+    "qwen3_5": {
+        "tie_word_embeddings": False,
+        "text_config": {"max_position_embeddings": 32768},
+        "vision_config": _16,
+    },
+    "qwen3_5_moe": {
+        "tie_word_embeddings": False,
+        "text_config": {"max_position_embeddings": 32768},
+        "vision_config": _16,
+    },
+    "glm4v": {"vision_config": _14},
+    "glm4v_moe": {"vision_config": _14},
+    "glm46v": {"vision_config": _14},
+    "glm_ocr": {"tie_word_embeddings": False, "vision_config": _14},
+    "qwen2": {**_TEXT, "rms_norm_eps": 1e-6, "tie_word_embeddings": False},
+    "llama": {"rms_norm_eps": 1e-6, "tie_word_embeddings": False},
+}
+"""By ``model_type``, what the defaults of transformers' configurations are.
+
+The same in 4.45.2, 4.49.0, 4.57.6, 5.0.0, 5.2.0, 5.15.0 and 5.23.0, where they know the family."""
+
+AROUND_IMAGES: Final = re.compile(r"(image|vision_start|vision_end)_token_id")
 """Ids that nothing looks at as long as there is no image."""
+
+AROUND_VIDEOS: Final = re.compile(r"video(_start|_end)?_token_id")
+"""Ids that nothing looks at: there are no videos."""
 
 
 def config_of(family: Family, *, all_experts: bool = False, images: bool = True) -> dict[str, Any]:
@@ -121,9 +142,9 @@ def config_of(family: Family, *, all_experts: bool = False, images: bool = True)
         images: whether there are any.
     """
     config = _without(_plain(family.config), DEFAULTS.get(family.kind, {}))
+    for unused in (AROUND_VIDEOS, *(() if images else (AROUND_IMAGES,))):
+        config = {n: v for n, v in config.items() if not unused.fullmatch(n)}
     text = config.get("text_config", config)
-    if not images:
-        config = {n: v for n, v in config.items() if not AROUND_IMAGES.fullmatch(n)}
     if all_experts:
         for name in ("num_experts", "n_routed_experts"):
             if name in text:

@@ -226,7 +226,7 @@ def _cache(w: Writer) -> Body:
     w.model()
     w.call(case, inputs, "expected", split=False)
     how = "generate" if is_generate(case.entry) else "one forward"
-    return w.body(f"with a {case.cache} cache", f"in {how} without a cache")
+    return w.body(f"with a {case.cache} cache", f"in {how} without")
 
 
 def _attention(w: Writer) -> Body:

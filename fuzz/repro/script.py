@@ -20,10 +20,14 @@ from fuzz.repro.layout import broken, comment, literal
 from fuzz.repro.legs import Body, Writer, body_of, compares, needs_flash, of_processor
 from fuzz.repro.low import low_body
 from fuzz.target import LOW
+from strategies.case import has_images, images_of
 from strategies.words import describe
 
 SHOWN: Final = 1e-2
 """A difference from which on it shows although norms and rotary code compute in float32."""
+
+SAMPLES_FLOAT32: Final = ("glm4v", "glm4v_moe", "glm46v")
+"""Families whose vision tower interpolates its positions in float32, whatever its weights are."""
 
 _TABLE: Final = (
     "transformers 4.45.0.dev0 after pull request 33161 (issue 33302, QwenLM/Qwen3-VL issue 26), "
@@ -105,16 +109,33 @@ def _low(saved: Regression) -> str:
 
 def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
     flash = needs_flash(saved)
+    wide = compares(saved) and _needs_wide(saved)
     native = "float64" if saved.target.dtype == "exact" else "float32"
+    if facts.family.kind in SAMPLES_FLOAT32 and _any_image(saved) and not wide:
+        native = "float32"
     dtype = "" if low else "bfloat16" if flash else native
     return Lane(
         dtype=dtype,
-        wide=compares(saved) and dtype == "float64" and _difference(saved) < SHOWN,
+        wide=wide and dtype == "float64",
         cuda=flash or saved.target.device != "cpu",
         gain=saved.case.gain,
         experts=dtype == "float64" and has_experts(facts.family),
         plant=blocks.SHORT_TABLE if saved.target.plants else (),
     )
+
+
+def _any_image(saved: Regression) -> bool:
+    case = saved.case
+    return has_images(case) or any(images_of(call.row) for call in case.history)
+
+
+def _needs_wide(saved: Regression) -> bool:
+    """Tell whether float32 within float64 would hide a difference, or bring one about.
+
+    Eager attention casts its scores to float32, where the smallest float64 of a mask is -inf.
+    """
+    eager = "eager" in (saved.target.attn, *saved.signature.what.split(" = "))
+    return eager or _difference(saved) < SHOWN
 
 
 def _difference(saved: Regression) -> float:
@@ -157,9 +178,10 @@ def _functions(
 
 def _fed(saved: Regression, facts: Facts, body: Body) -> Fed:
     """Look at what the calls that use a cache are given."""
-    calls = [line for line in body.lines if "feed(" in line]
+    lines = [line.strip() for line in body.lines]
+    calls = [line for line in lines if "feed(" in line]
     names = {name for line in calls for name in re.findall(_FED, line)}
-    made = [line for line in body.lines if any(re.match(rf"{n}\b", line) for n in names)]
+    made = [line for line in lines if any(re.match(rf"{n}\b", line) for n in names)]
     first = [line for line in made if "input_ids" in line and "= {" in line]
     masks = ["attention_mask" in line for line in first]
     return Fed(
@@ -239,6 +261,6 @@ def _comment(saved: Regression, entry: ledger.Entry | None) -> list[str]:
         )
     known = f"; affects {entry.affects}" if entry else ""
     url = f"; {entry.url}" if entry and entry.url else ""
-    exits = "Exit code: 1 it happens, 0 it is gone, 2 that cannot be told"
+    exits = "Exits with 1: it happens, 0: gone, 2: cannot tell"
     paragraphs.append(f"Seen with {seen_on(saved)}{known}{url}. {exits}.")
     return comment(paragraphs)

@@ -1,0 +1,1 @@
+"""Tests of the scripts that saved regressions are turned into."""
