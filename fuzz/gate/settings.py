@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fuzz.families import FAMILIES
 
-_MOVED: Final = ("rope_", "rope_scaling", "rope_parameters", "rope_theta")
+_MOVED: Final = ("rope_", "partial_rotary_factor")
 """Read back under one name, in ``rope``, whatever a release calls them."""
 _SHOWN: Final = 3
 

@@ -103,7 +103,9 @@ def main(
     lines += picture(swept, xs, ys, axes[0].label, axes[1].label)
     rule = rule_of(made, swept)
     lines.append(rule.sentence)
-    lines += [f"fails in another way at {p}: {text}" for text, p in made.said.items()]
+    for text, (x, y) in made.said.items():
+        where = f"{axes[0].name} {x}, {axes[1].name} {y}"
+        lines.append(f"fails in another way, e.g. at {where}: {text}")
     for line in lines:
         terminal.line(line)
     if arguments.save is not None:

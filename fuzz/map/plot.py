@@ -46,6 +46,7 @@ def save(
         OSError: the file cannot be written.
     """
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.colors import BoundaryNorm, ListedColormap
         from matplotlib.figure import Figure
@@ -93,7 +94,8 @@ def save(
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same map gives the same file.
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with rc_context({"svg.hashsalt": "ropefuzz"}):
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _grid_lines(

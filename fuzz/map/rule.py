@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 _Mask: TypeAlias = npt.NDArray[np.bool_]
 
+_EVERYWHERE: Final = "everywhere in the map"
+_NOWHERE: Final = "nowhere in the map"
 _PAIRED: Final = 80
 """Conditions that are tried in pairs."""
 TOLERATED: Final = 0.05
@@ -37,6 +39,8 @@ class Rule:
         """The rule as a sentence."""
         if not self.text:
             return "no simple rule fits"
+        if self.text in (_EVERYWHERE, _NOWHERE):
+            return f"fails {self.text}"
         if not self.exceptions:
             return f"fails exactly where {self.text}"
         return f"fails where {self.text}, with {self.exceptions} exceptions of {self.points} points"
@@ -61,9 +65,9 @@ def find_rule(points: Sequence[Mapping[str, int]], fails: Sequence[bool]) -> Rul
     wrong = np.asarray(fails, dtype=bool)
     count = len(wrong)
     if not wrong.any():
-        return Rule("nothing", 0, count)
+        return Rule(_NOWHERE, 0, count)
     if wrong.all():
-        return Rule("everything in the map", 0, count)
+        return Rule(_EVERYWHERE, 0, count)
     conditions = _conditions(points, wrong)
     missed = [int((c.holds != wrong).sum()) for c in conditions]
     best = min(range(len(conditions)), key=lambda i: missed[i], default=None)
