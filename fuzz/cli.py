@@ -90,6 +90,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return commands.repro(arguments)
     if arguments.command == "selfcheck":
         return commands.selfcheck(target_from(arguments))
+    if arguments.command == "envelope":
+        return commands.envelope(target_from(arguments), arguments)
     if arguments.command == "map":
         return commands.draw_map(arguments)
     if arguments.command == "report":

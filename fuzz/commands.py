@@ -185,6 +185,17 @@ def draw_map(arguments: argparse.Namespace) -> int:
         return mapping.main(arguments, plants_of(arguments.plant), supervise)
 
 
+def envelope(target: Target, arguments: argparse.Namespace) -> int:
+    """``ropefuzz envelope``."""
+    from fuzz.map import envelope as enveloping
+
+    deadline_from(arguments)
+    wrap_from(arguments)
+    with import_path(arguments.env) as first:
+        supervise = partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+        return enveloping.main(arguments, target, supervise)
+
+
 def known(arguments: argparse.Namespace) -> int:
     """``ropefuzz known``."""
     from fuzz import known as upkeep
@@ -201,7 +212,7 @@ def selfcheck(target: Target) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import faults, flash, guards, isolation, plants, reports, shrinking, soak
+    from fuzz.bench import faults, flash, guards, isolation, maps, plants, reports, shrinking, soak
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
@@ -211,11 +222,12 @@ def bench(arguments: argparse.Namespace) -> int:
         "faults": faults.main,
         "guards": guards.main,
         "isolation": isolation.main,
+        "map": maps.main,
         "plants": plants.main,
         "reports": reports.main,
         "shrinking": shrinking.main,
     }[arguments.what]
-    once = arguments.what in ("faults", "reports", "shrinking")
+    once = arguments.what in ("faults", "map", "reports", "shrinking")
     return measure(arguments.rounds or (1 if once else 5))
 
 

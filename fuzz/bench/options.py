@@ -12,6 +12,7 @@ Measure on this machine:
   guards     what the guards cost on a forward
   isolation  what isolation costs
   reports    how long ten thousand events and 200 findings take to be written, and how large that is
+  map        whether the rule of the map of the original bug is true of sizes drawn at random
   plants     how soon planted defects are found
   shrinking  a failure that kills its process made small, by forks and by --fresh-process
   soak       cases with faults injected at random for a given time: what was detected, what leaked
@@ -35,6 +36,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
             "flash",
             "guards",
             "isolation",
+            "map",
             "plants",
             "reports",
             "shrinking",

@@ -1,4 +1,4 @@
-"""The options of ``ropefuzz map``."""
+"""The options of ``ropefuzz map`` and ``ropefuzz envelope``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ after three of each were run and agreed. Over other axes the plane is refined wh
 what lies alone inside a mesh of the coarse grid (an eighth of an axis) can be missed.
 """
 
+ENVELOPE: Final = """\
+Which image sizes, prompt lengths and uses of caches were verified on this release, and which are
+refused or fail? Each is checked by a few properties (no crash, positions by the published rule,
+with a cache as without); fuzz for more. Known failures count as failures here. The JSON has, for
+each width, stretches of heights with a verdict; fuzz/map/lookup.py reads it and needs nothing else.
+"""
+
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
-    """Add ``map`` to a parser's commands."""
+    """Add ``map`` and ``envelope`` to a parser's commands."""
     from fuzz import cli
 
     parser = commands.add_parser(
@@ -43,6 +50,21 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     )
     add("--save", type=Path, metavar="FILE", help="draw it into a .svg or .png, too")
     add("--plant", action="append", default=[], metavar="NAME")
+    cli.add_limit_options(add)
+    cli.add_fresh_options(add)
+    cli.add_environment_option(add)
+
+    envelope = commands.add_parser(
+        "envelope",
+        help="which image sizes, prompts and cache uses are in order?",
+        description=ENVELOPE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = envelope.add_argument
+    cli.add_target_options(add)
+    add("--to", type=cli.count, default=300, metavar="PIXELS", help="sides up to (default: 300)")
+    add("--json", type=Path, metavar="FILE", help="write it down for input checks (.json)")
+    add("--save", type=Path, metavar="FILE", help="draw the first plane into a .svg or .png")
     cli.add_limit_options(add)
     cli.add_fresh_options(add)
     cli.add_environment_option(add)

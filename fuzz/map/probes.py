@@ -1,0 +1,102 @@
+"""What an envelope checks: uses of a model, each as cases of the properties that can judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from strategies.case import CACHE_KINDS, CacheKind, Case, Entry, Image, Row, Text
+from strategies.validity import problems
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Two numbers of a case, and what is checked at each pair of them.
+
+    Attributes:
+        name: in the envelope.
+        over: names of the two axes.
+        checks: (property, case), in which the axes are set.
+    """
+
+    name: str
+    over: tuple[str, str]
+    checks: tuple[tuple[str, Case], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One way of using a cache.
+
+    Attributes:
+        entry: how the model is called.
+        cache: the kind of cache.
+        fed: how the prompt goes into it.
+        case: that, with a prompt.
+    """
+
+    entry: Entry
+    cache: CacheKind
+    fed: str
+    case: Case
+
+
+IMAGES: Final = Plane(
+    "images",
+    ("width", "height"),
+    (
+        ("no_crash", Case(rows=((Image(1, 1), Text(2)),))),
+        ("rotary_reference", Case(rows=((Image(1, 1), Text(2)),))),
+        ("cache_agreement", Case(rows=((Image(1, 1), Text(2)),), decode=1)),
+        ("no_crash", Case(rows=((Image(1, 1), Text(2)),), entry="generate", decode=1)),
+    ),
+)
+PROMPTS: Final = Plane(
+    "prompts",
+    ("text", "padding"),
+    (
+        ("no_crash", Case()),
+        ("rotary_reference", Case()),
+        ("cache_agreement", Case(decode=1)),
+        ("padding_invariance", Case(rows=((Text(1),),))),
+        ("no_crash", Case(entry="generate", decode=1)),
+    ),
+)
+
+_ENTRIES: Final[tuple[Entry, ...]] = ("forward", "forward-implicit", "generate")
+
+
+def planes(images: bool) -> tuple[Plane, ...]:
+    """Return the planes of a target that takes images, or takes none."""
+    return (IMAGES, PROMPTS) if images else (PROMPTS,)
+
+
+def uses(images: bool) -> Sequence[Use]:
+    """Return the uses of caches that are well-formed."""
+    row: Row = (Image(60, 60), Text(6)) if images else (Text(8),)
+    found = []
+    for entry in _ENTRIES:
+        one = 1 if entry == "generate" else 0
+        feedings = {
+            "whole, then a token at a time": Case(rows=(row,), decode=3),
+            "in two chunks": Case(rows=(row,), chunks=(4,), decode=one),
+            "left-padded, in two chunks": Case(
+                rows=(row, (Text(2),)), chunks=(4,), decode=one, side="left"
+            ),
+        }
+        for cache in CACHE_KINDS:
+            for fed, base in feedings.items():
+                case = Case(
+                    rows=base.rows,
+                    side=base.side,
+                    entry=entry,
+                    cache=cache,
+                    chunks=() if entry == "generate" else base.chunks,
+                    decode=base.decode,
+                )
+                if entry == "generate" and "chunks" in fed:
+                    continue  # it goes about its prefill by itself
+                if not problems(case):
+                    found.append(Use(entry, cache, fed, case))
+    return found
