@@ -212,10 +212,24 @@ def selfcheck(target: Target) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """``ropefuzz bench``."""
-    from fuzz.bench import faults, flash, guards, isolation, maps, plants, reports, shrinking, soak
+    from fuzz.bench import (
+        bugs,
+        faults,
+        flash,
+        guards,
+        isolation,
+        maps,
+        plants,
+        reports,
+        shrinking,
+        soak,
+    )
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
+    if arguments.what == "bugs":
+        cases = arguments.cases or bugs.CASES
+        return bugs.main(arguments.rounds or 5, cases, arguments.bug, arguments.results)
     if arguments.what == "flash":
         return flash.main(arguments.cases or flash.CASES, arguments.seed)
     measure = {

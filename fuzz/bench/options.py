@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, Final
 
 BENCH: Final = """\
 Measure on this machine:
+  bugs       known bugs of released transformers: found or not, how soon, how small
   faults     that every fault is survived and told, as a table
   flash      how far flash_attention_2 is from eager, and whether a defect in it would show
   guards     what the guards cost on a forward
@@ -32,6 +34,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     bench.add_argument(
         "what",
         choices=[
+            "bugs",
             "faults",
             "flash",
             "guards",
@@ -50,7 +53,18 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     bench.add_argument(
         "--time", type=cli.duration, default=600.0, metavar="T", help="of soak (default: 10m)"
     )
-    bench.add_argument("--cases", type=cli.count, metavar="N", help="of flash (default: 1000)")
+    bench.add_argument(
+        "--cases", type=cli.count, metavar="N", help="of flash (default: 1000) and bugs (500)"
+    )
     bench.add_argument(
         "--seed", type=int, default=0, help="of soak and flash (default: %(default)s)"
+    )
+    bench.add_argument(
+        "--bug", action="append", default=[], metavar="ID", help="of bugs: only this one; repeat it"
+    )
+    bench.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="of bugs: keep what was run in this .json, and go on from there",
     )
