@@ -105,6 +105,11 @@ PLANTS: Final[dict[str, Plant]] = {
             "visibility",
         ),
         Plant(
+            "image-hidden-from-text",
+            "text after an image sees the marker behind it, but not the image",
+            "visibility",
+        ),
+        Plant(
             "beams-not-reordered",
             "the cache stays as it is when beams change places",
             "generation_agreement",

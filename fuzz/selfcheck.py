@@ -103,6 +103,12 @@ GAPS: Final[tuple[Gap, ...]] = (
         lambda lane: lane.target.attn == FLASH,
         "flash_attention_2 takes no dense mask: it dies of this one, which is another finding",
     ),
+    Gap(
+        "image-hidden-from-text",
+        lambda lane: lane.target.attn == FLASH,
+        "flash_attention_2 takes no dense mask: it dies of this one, which is another finding",
+    ),
+    Gap("image-hidden-from-text", lambda lane: not lane.images, "there is no image to hide"),
     Gap("eager-scale", _on_low, "one percent of a score is within what rounding allows"),
     Gap("eager-gradient", _on_low, "one percent of a gradient is within what rounding allows"),
     Gap(

@@ -18,6 +18,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "causal-off-by-one": attention.causal_off_by_one,
     "batch-crosstalk": attention.batch_crosstalk,
     "first-key-hidden": attention.first_key_hidden,
+    "image-hidden-from-text": attention.image_hidden_from_text,
     "eager-scale": attention.eager_scale,
     "packing-ignored": attention.packing_ignored,
     "half-mask-too-small": attention.half_mask_too_small,

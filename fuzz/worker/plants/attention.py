@@ -77,6 +77,46 @@ def first_key_hidden(model: Any) -> None:
     _with_masks(model, _without_first, _hide_first)
 
 
+def image_hidden_from_text(model: Any) -> None:
+    """Hide the placeholders of images from the text after them, in the same calls.
+
+    The token right behind an image, its end marker, sees it all the same and hands it on.
+    """
+    images: list[torch.Tensor] = []
+
+    def note(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        if isinstance(ids, torch.Tensor):
+            images[:] = [ids == _image_token(model.config)]
+
+    def hidden(tokens: int) -> torch.Tensor:
+        """Which token (row) is kept from which (column), by the first prompt."""
+        if not images or images[0].shape[1] != tokens:
+            return torch.zeros(tokens, tokens, dtype=torch.bool)
+        image = images[0][0].cpu()
+        behind = torch.cat([image.new_zeros(1), image[:-1]])
+        return (image[None, :] & ~(image | behind)[:, None]).tril()
+
+    def ready(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
+        batch, tokens = given.shape[:2]
+        if mask is None:
+            seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
+            mask = seen.expand(batch, 1, -1, -1)
+        least: Any = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        return mask.masked_fill(hidden(tokens).to(mask.device), least)
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    _with_masks(model, ready, lambda seen: seen.tril() & ~hidden(seen.shape[-1]).to(seen.device))
+
+
+def _image_token(config: Any) -> int:
+    """Return the placeholder's id, under whichever name a config has it."""
+    for name in ("image_token_id", "image_token_index"):
+        if (found := getattr(config, name, None)) is not None:
+            return int(found)
+    return -1
+
+
 def _hide_first(seen: torch.Tensor) -> torch.Tensor:
     seen = seen.tril()
     seen[1:, 0] = False

@@ -1,9 +1,14 @@
-"""Every token that the rule makes visible changes what follows it, and no other one does."""
+"""Every token that the rule makes visible changes what follows it, and no other one does.
+
+Looked at in two places. Logits are where it counts, but a token leaves its trace there by any path:
+text that no longer sees an image still sees the marker after it, which does. So the attention of
+the first layer is looked at as well, before which no token knows of another.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import torch
 
@@ -31,15 +36,16 @@ def check(subject: Subject, case: Case) -> None:
     """
     row = case.rows[0]
     prompt = make_prompt(subject, row, case.seed)
-    plain = _logits(subject, prompt)
+    plain = _look(subject, prompt)
     for place, changed in _text_changes(subject, prompt):
-        _hold(subject, plain, _logits(subject, changed), (place, place + 1), f"text token {place}")
+        _hold(subject, plain, _look(subject, changed), (place, place + 1), f"text token {place}")
     for number, span in enumerate(prompt.spans):
         upto = [i for i, s in enumerate(row) if isinstance(s, Image)][number] + 1
-        # Only the last element of a row is drawn anew, so the row ends with the image here.
-        before, after = (make_prompt(subject, row[:upto], case.seed, last=n) for n in (0, 1))
-        first, second = (_logits(subject, p) for p in (before, after))
-        _hold(subject, first, second, span, f"image {number}")
+        # Only the last element of a row is drawn anew; of that row its image is taken.
+        other = make_prompt(subject, row[:upto], case.seed, last=1).images[number]
+        images = (*prompt.images[:number], other, *prompt.images[number + 1 :])
+        changed = _look(subject, replace(prompt, images=images))
+        _hold(subject, plain, changed, span, f"image {number}")
 
 
 def _text_changes(subject: Subject, prompt: Prompt) -> list[tuple[int, Prompt]]:
@@ -54,28 +60,69 @@ def _with_token(prompt: Prompt, place: int, token: int) -> Prompt:
     return replace(prompt, ids=(*prompt.ids[:place], token, *prompt.ids[place + 1 :]))
 
 
-def _logits(subject: Subject, prompt: Prompt) -> torch.Tensor:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one prompt gave.
+
+    Attributes:
+        logits: (tokens, vocabulary).
+        first: what attention of the first layer gave, (tokens, width); None where that layer has
+            none, but is one of linear attention.
+    """
+
+    logits: torch.Tensor
+    first: torch.Tensor | None
+
+
+def _look(subject: Subject, prompt: Prompt) -> _Seen:
     """Run a prompt alone: what others beside it do to it is not looked for here."""
+    model = model_of(subject, gain=COOL)
     batch = collate(subject, [prompt])
     feed = calls.Feed(explicit=False)
-    (logits,) = calls.forward(model_of(subject, gain=COOL), batch, feed).logits
-    return logits
+    met: list[torch.Tensor] = []
+
+    def note(_module: object, _args: object, output: Any) -> None:
+        met.append((output[0] if isinstance(output, tuple) else output).detach())
+
+    attention = getattr(release.text_model(model).layers[0], "self_attn", None)
+    hook = attention.register_forward_hook(note) if attention is not None else None
+    try:
+        (logits,) = calls.forward(model, batch, feed).logits
+    finally:
+        if hook is not None:
+            hook.remove()
+    # Padding aside, which a prompt alone has none of, there is one call and one row.
+    return _Seen(logits, met[0].reshape(len(logits), -1) if met else None)
 
 
-def _hold(
-    subject: Subject, before: torch.Tensor, after: torch.Tensor, span: tuple[int, int], what: str
-) -> None:
+def _hold(subject: Subject, before: _Seen, after: _Seen, span: tuple[int, int], what: str) -> None:
     """Look at every token: hidden from the change, sure to see it, or neither.
 
     Args:
         subject: the subject.
-        before: logits, (tokens, vocabulary).
-        after: those with the change.
+        before: what the prompt gave.
+        after: what it gave with the change.
         span: the half-open range of tokens that changed; of an image's the first may be a marker.
         what: what changed, for the message.
     """
+    reach, once = _reaches(subject)
+    _hold_one(subject, before.logits, after.logits, span, reach, what, "logits", "")
+    if before.first is not None and after.first is not None:
+        where = ", first layer"
+        _hold_one(subject, before.first, after.first, span, once, what, "attention", where)
+
+
+def _hold_one(
+    subject: Subject,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    span: tuple[int, int],
+    reach: int,
+    what: str,
+    name: str,
+    where: str,
+) -> None:
     start, end = span
-    reach = _reach(subject)
     dtype = subject.target.dtype
     for token in range(len(before)):
         moved = distance(after[token], before[token])
@@ -83,21 +130,28 @@ def _hold(
         if hidden and not moved <= tolerance(dtype):
             leg = "earlier tokens" if token < start else "tokens beyond the sliding window"
             raise Failed(
-                f"hidden from {leg}",
-                f"{what} changed, and the logits of token {token} moved by {moved:.2g}",
+                f"hidden from {leg}{where}",
+                f"{what} changed, and the {name} of token {token} moved by {moved:.2g}",
             )
         if end - 1 <= token <= start + reach and not moved > TRACE:
             raise Failed(
-                "seen by later tokens",
-                f"{what} changed, and the logits of token {token} did not move",
+                f"seen by later tokens{where}",
+                f"{what} changed, and the {name} of token {token} did not move",
             )
 
 
-def _reach(subject: Subject) -> int:
-    """Return how far on a token is seen: each sliding layer hands it on by a window less one."""
+def _reaches(subject: Subject) -> tuple[int, int]:
+    """Return how far on a token is seen, by any path and in the first layer, in tokens.
+
+    Each sliding layer hands it on by a window less one.
+    """
     text = release.text_config(subject.config)
     window = release.sliding_window(text)
     kinds = getattr(text, "layer_types", None) or ()
-    if not window or any(kind != "sliding_attention" for kind in kinds):
-        return int(text.max_position_embeddings)
-    return int(text.num_hidden_layers) * (window - 1)
+    everything = int(text.max_position_embeddings)
+    if not window:
+        return everything, everything
+    once = everything if kinds and kinds[0] != "sliding_attention" else window - 1
+    if any(kind != "sliding_attention" for kind in kinds):
+        return everything, once
+    return int(text.num_hidden_layers) * (window - 1), once

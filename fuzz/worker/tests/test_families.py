@@ -59,6 +59,7 @@ EQUIVALENT = {
     ("beams-not-reordered", "gemma3"),
     # Layers of linear attention see it all the same, and hand it on.
     ("first-key-hidden", "qwen3_5"),
+    ("image-hidden-from-text", "qwen3_5"),
     # The next position is always the number of tokens so far.
     ("stale-rope-deltas", "hunyuan_vl"),
     # flash_attention_2 does not run at all: see the ledger.
