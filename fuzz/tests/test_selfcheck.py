@@ -112,5 +112,6 @@ def test_on_text_alone_only_what_needs_images_or_their_axes_is_not_expected() ->
         "mrope-axes-swapped",
         "stale-rope-deltas",
         "vision-leak",
+        "image-hidden-from-text",
         "placeholders-unchecked",
     }
