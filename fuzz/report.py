@@ -79,6 +79,10 @@ def summary_lines(report: Report, target: Target, options: Options, seconds: flo
         f"{sum(total.values())} cases in {seconds:.0f} s: {verdicts(total)}",
         f"new findings {new}, flaky {status['flaky']}, known {len(report.known)}",
     ]
+    if new:
+        lines.append(
+            "next: ropefuzz map, repro or bisect FILE: what fails, as a script, since when"
+        )
     if report.broken:
         lines.append(f"cases that could not be judged: {total['broken']}; please report them:")
         lines += [f"  {m}" for m in report.broken[:5]]

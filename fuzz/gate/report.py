@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from fuzz.gate.changed import Reach, Statement
 from fuzz.gate.result import Difference, Result
 from fuzz.outcome import CHANGES, SENTENCES, Change
+from fuzz.regression import GATE
 from strategies.words import describe
 
 _SHOWN: Final = 8
@@ -48,6 +51,7 @@ def verdict_lines(result: Result, blocking: Collection[Change], again: str) -> l
         lines += _some("could not be judged", said)
     for difference in result.differences:
         lines.append(f"{difference.change:<10} {_difference(difference)}")
+    lines += _since(result)
     if result.interrupted:
         lines.append("stopped by Ctrl-C or SIGTERM; what was found until then is kept")
     lines.append(f"the same again: {again}")
@@ -138,6 +142,20 @@ def markdown(result: Result, blocking: Collection[Change], again: str) -> str:
     lines += [f"- **{c}**: {SENTENCES[c]}" for c in CHANGES]
     lines += ["", f"`{again}`", ""]
     return "\n".join(lines)
+
+
+def _since(result: Result) -> list[str]:
+    """Offer to look for the first release with a regression, where releases lie between."""
+    for d in result.differences:
+        if d.change == "regressed" and d.path is not None and not _is_apart(d.path):
+            words = ["ropefuzz", "bisect", str(d.path)]
+            words += ["--good", result.baseline, "--bad", result.candidate]
+            return [f"since which release: {shlex.join(words)}"]
+    return []
+
+
+def _is_apart(path: Path) -> bool:
+    return path.parent.name == GATE
 
 
 def _difference(difference: Difference) -> str:

@@ -63,6 +63,10 @@ def test_a_failure_of_the_candidate_alone_blocks_and_is_kept_small_with_both_rel
     assert result.total().total() == 30
     assert code(result) == 1
     assert last(result) == "BLOCKED: transformers 1.0 -> 2.0: 1 regressed"
+    assert (
+        f"since which release: ropefuzz bisect {found.path} --good 1.0 --bad 2.0"
+        in verdict_lines(result, BLOCKING, "again")
+    )
     assert found.path is not None
     saved = regression.load(found.path)
     assert saved.signature == IMAGES

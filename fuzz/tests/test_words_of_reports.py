@@ -142,6 +142,7 @@ def test_the_summary_of_a_run_in_which_everything_happened():
     assert lines[:-1] == [
         "7 cases in 12 s: 5 pass, 1 fail, 1 broken",
         "new findings 2, flaky 1, known 1",
+        "next: ropefuzz map, repro or bisect FILE: what fails, as a script, since when",
         "cases that could not be judged: 1; please report them:",
         "  b1",
         "stopped: no worker",

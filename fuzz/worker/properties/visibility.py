@@ -44,8 +44,8 @@ def check(subject: Subject, case: Case) -> None:
         # Only the last element of a row is drawn anew; of that row its image is taken.
         other = make_prompt(subject, row[:upto], case.seed, last=1).images[number]
         images = (*prompt.images[:number], other, *prompt.images[number + 1 :])
-        changed = _look(subject, replace(prompt, images=images))
-        _hold(subject, plain, changed, span, f"image {number}")
+        seen = _look(subject, replace(prompt, images=images))
+        _hold(subject, plain, seen, span, f"image {number}")
 
 
 def _text_changes(subject: Subject, prompt: Prompt) -> list[tuple[int, Prompt]]:
