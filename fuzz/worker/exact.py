@@ -35,6 +35,10 @@ class _Widen(TorchFunctionMode):
             return func(*args, **kwargs)
         if func is torch.Tensor.float:
             return args[0].double()
+        if func is torch.conv3d and not kwargs:
+            product = _as_product(*args)
+            if product is not None:
+                return product
         # A loop and not any(): this runs for every torch call of every case.
         for a in args:
             if a is torch.float32:
@@ -43,6 +47,28 @@ class _Widen(TorchFunctionMode):
         if kwargs and kwargs.get("dtype") is torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return func(*args, **kwargs)
+
+
+def _as_product(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    _stride: Any = 1,
+    padding: Any = 0,
+    *_: Any,
+) -> torch.Tensor | None:
+    """Compute a convolution that sees each input once and whole as the matrix product that it is.
+
+    Such is the embedding of patches. On a CPU the kernel for float64 takes 8 ms for what takes
+    0.1 ms this way, a fifth of all time.
+
+    Returns:
+        None for any other convolution.
+    """
+    if x.ndim != 5 or x.shape[1:] != weight.shape[1:] or padding not in (0, (0, 0, 0)):
+        return None
+    out = torch.nn.functional.linear(x.flatten(1), weight.flatten(1), bias)
+    return out[:, :, None, None, None]
 
 
 @contextmanager

@@ -70,3 +70,35 @@ def test_no_operation_of_a_model_runs_in_float32(subject_of: Callable[..., Subje
             calls.run(subject, model, case, batch)
     # The processor's pixels are float32; copying them up is the one use.
     assert narrow <= {"aten.cat.default"}
+
+
+def test_a_patch_embedding_is_the_convolution_that_it_was() -> None:
+    """With its gradients; a convolution that overlaps, pads or sees more is left alone."""
+    import torch
+
+    from fuzz.worker.exact import _as_product, lane
+
+    torch.manual_seed(0)
+    patches = torch.nn.Conv3d(3, 8, (2, 14, 14), stride=(2, 14, 14)).double()
+    x = torch.randn(5, 3, 2, 14, 14, dtype=torch.float64)
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        patches.zero_grad()
+        with torch.enable_grad():
+            out = patches(x)
+            out.square().sum().backward()
+        grad = patches.weight.grad
+        assert grad is not None
+        return out.detach(), grad.clone()
+
+    plain = run()
+    with lane("exact"):
+        quick = run()
+    for a, b in zip(plain, quick, strict=True):
+        assert a.shape == b.shape
+        assert float((a - b).abs().max()) < 1e-11
+    weight = patches.weight
+    assert _as_product(x, weight, None, (2, 14, 14)) is not None
+    assert _as_product(x, weight, None, 1, 1) is None
+    assert _as_product(torch.randn(5, 3, 4, 14, 14), weight) is None
+    assert _as_product(x, weight[:, :1], None, 1, 0, 1, 3) is None
