@@ -100,3 +100,12 @@ def test_results_are_kept_and_gone_on_from_but_not_with_another_budget(tmp_path:
     with pytest.raises(UsageProblem, match="was run with 500 cases, not 60"):
         bugs._kept(path, 60)
     assert bugs._kept(tmp_path / "none.json", 60) == []
+
+
+def test_the_readme_says_what_the_kept_results_say():
+    """``ropefuzz bench bugs --rounds 3 --cases 200 --results fuzz/bench/results/bugs.json``."""
+    kept = bugs._kept(ROOT / "fuzz" / "bench" / "results" / "bugs.json", 200)
+    said = table(kept, {b.id: b for b in CATALOGUE})
+    told = [line for line in said if not line.startswith("  ")]
+    assert "\n".join(told) in (ROOT / "README.md").read_text()
+    assert {run.bug for run in kept} == {bug.id for bug in CATALOGUE}
