@@ -9,8 +9,10 @@ import pytest
 from fuzz import ledger
 from fuzz.isolation.tests.ctrl_c import hear_ctrl_c
 from fuzz.tests.stub_run import Bench
+from strategies.tests.constants import draw_no_constants_of_ours
 
 hear_ctrl_c()
+draw_no_constants_of_ours()
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_every_axis_is_drawn_with_several_values_and_left_alone_often(drawn, fie
 
 def test_a_quarter_of_what_compares_implementations_is_trained_on_and_nothing_else(drawn):
     values = single_draws(cases(QWEN2_VL, "attention_agreement"), 400)
-    assert 0.18 < share(values, sum(case.mode == "train" for case in values)) < 0.32
+    assert 0.18 < share(values, sum(case.mode == "train" for case in values)) < 0.36
     for kind in set(KINDS) - {"attention_agreement"}:
         assert all(case.mode == "eval" for case in drawn[kind])
 

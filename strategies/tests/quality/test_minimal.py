@@ -147,7 +147,7 @@ AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
 RARE = {"far offset": {"offset": 100_000}}
 # What these need is a number of columns, and one image, some padding or some text are all ways to
 # get them. No change of one choice leads from the one to the other: simplification has to.
-TRADES = {"side", "mode", "chunks", "two chunks", "decode", "gap", "gap_at"}
+TRADES = {"side", "mode", "trained", "chunks", "two chunks", "decode", "gap", "gap_at"}
 
 
 @pytest.mark.parametrize(
