@@ -164,9 +164,10 @@ def test_one_row_grids_and_several_images_in_a_row_are_drawn(drawn):
     )
 
 
-def test_equal_rows_that_need_no_mask_are_drawn(drawn):
-    equal = [c for c in drawn["batch_invariance"] if not may_be_padded(c.rows, c.extra_padding)]
-    assert share(drawn["batch_invariance"], len(equal)) > 0.05
+def test_equal_rows_that_need_no_mask_are_drawn():
+    many = single_draws(cases(QWEN2_VL, "batch_invariance"), 400)
+    equal = [c for c in many if not may_be_padded(c.rows, c.extra_padding)]
+    assert share(many, len(equal)) > 0.05
     assert any(not case.attention_mask for case in equal)
 
 
