@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from strategies.case import Case, Image, Row, Text, has_images
+from strategies.geometry import Geometry
 from strategies.validity import is_generate
 
 Grid = tuple[int, int]
@@ -95,6 +96,57 @@ def axes_for(case: Case) -> tuple[Axis, Axis]:
     return AXES["text"], AXES[second]
 
 
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Merged patches along an axis of image sizes.
+
+    Attributes:
+        word: what is counted: merged columns or rows.
+        other: pixels of the other side, at which they are counted.
+        counts: of each value of the axis; values without a grid are left out.
+    """
+
+    word: str
+    other: int
+    counts: Mapping[int, int]
+
+
+def ticks(
+    grids: Mapping[tuple[int, int], Grid | None],
+    names: tuple[str, str],
+    xs: Sequence[int],
+    ys: Sequence[int],
+) -> tuple[Ticks, Ticks] | None:
+    """Count merged patches along both axes, at the far end of the other; None without grids.
+
+    Args:
+        grids: merged columns and rows at each point.
+        names: of the axes, width and height in either order.
+        xs: values of the first axis.
+        ys: values of the second one.
+    """
+    if not grids:
+        return None
+    made = []
+    for along, name in enumerate(names):
+        part = 0 if name == "width" else 1
+        other = max(ys if along == 0 else xs)
+        counts = {}
+        for value in xs if along == 0 else ys:
+            grid = grids.get((value, other) if along == 0 else (other, value))
+            if grid is not None:
+                counts[value] = grid[part]
+        made.append(Ticks("merged columns" if part == 0 else "merged rows", other, counts))
+    return made[0], made[1]
+
+
+def turns(axis: Axis, geometry: Geometry) -> Sequence[int]:
+    """Return the values at which behaviour can change: sides of half a merged cell more."""
+    if axis.name not in ("width", "height") or geometry.cell < 4:
+        return ()
+    return range(geometry.cell // 2, axis.high + geometry.cell * 100, geometry.cell // 2)
+
+
 def features(case: Case, grid: Grid | None, frame: int) -> dict[str, int]:
     """Return the numbers that a rule may speak of, the likeliest to matter first.
 
@@ -111,6 +163,7 @@ def features(case: Case, grid: Grid | None, frame: int) -> dict[str, int]:
             "min(merged rows, merged columns)": min(grid),
             "merged rows": rows,
             "merged columns": columns,
+            "max(merged rows, merged columns)": max(grid),
             "merged cells": columns * rows,
         }
         if case.chunks and before is not None:

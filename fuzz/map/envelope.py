@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fuzz import ledger
@@ -14,9 +14,9 @@ from fuzz.files import write_json
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import Ready
 from fuzz.map import lookup, plot
-from fuzz.map.axes import AXES, Axis, Grid, image_in
+from fuzz.map.axes import AXES, Axis, Grid, image_in, ticks, turns
 from fuzz.map.draw import picture
-from fuzz.map.probes import Plane, planes, uses
+from fuzz.map.probes import Plane, Use, planes, uses
 from fuzz.map.sweep import Mark, Point, Swept, sweep
 from fuzz.reports.keep import check_place
 from fuzz.target import Target
@@ -31,6 +31,7 @@ VERDICTS: Final[Mapping[Mark, str]] = {
     "refused": "refused",
     "fails": "fails",
     "other": "unknown",
+    "unjudged": "unknown",
     "invalid": "unknown",
 }
 
@@ -75,7 +76,7 @@ class Probe:
             return "refused"
         if outcome.verdict == "broken" or outcome.signature is None:
             self.broken.setdefault(outcome.message, describe(case))
-            return "other"
+            return "unjudged"
         release = self.ready.versions["transformers"]
         window = self.geometry.sliding_window
         known = ledger.known(self.entries, self.target, outcome.signature, case, release, window)
@@ -87,7 +88,7 @@ class Probe:
 def main(
     arguments: argparse.Namespace, target: Target, supervise: Callable[..., Supervisor]
 ) -> int:
-    """Find out what works, print it, and write it down.
+    """Find out what works, print it, and write it down; Ctrl-C keeps what is known by then.
 
     Raises:
         UsageProblem: an option is wrong.
@@ -105,13 +106,18 @@ def main(
             ready = supervisor.start()
             probe = Probe(supervisor, target, ready, ledger.shipped(), terminal)
             grids: dict[Point, Grid | None] = {}
+            cached: list[tuple[Use, Mark]] = []
+            stopped = False
             for plane in planes(probe.geometry.images):
-                swept[plane.name], some = _swept(probe, plane, arguments.to)
-                grids = grids or some
-            cached = [
-                (use, probe.check("cache_agreement", use.case))
-                for use in uses(probe.geometry.images)
-            ]
+                if not stopped:
+                    swept[plane.name], some = _swept(probe, plane, arguments.to)
+                    grids = grids or some
+                    stopped = swept[plane.name].stopped
+            try:
+                for use in () if stopped else uses(probe.geometry.images):
+                    cached.append((use, probe.check("cache_agreement", use.case)))
+            except KeyboardInterrupt:
+                stopped = True
         finally:
             terminal.close()
     release = ready.versions["transformers"]
@@ -120,13 +126,16 @@ def main(
         f"transformers {release}: {probe.runs} checks"
     )
     for plane in planes(probe.geometry.images):
+        if plane.name not in swept:
+            continue
         axes = [AXES[name] for name in plane.over]
         marks = swept[plane.name]
         terminal.line(
             f"{plane.name}, each by {', '.join(dict.fromkeys(p for p, _ in plane.checks))}"
         )
         xs, ys = sorted({x for x, _ in marks.marks}), sorted({y for _, y in marks.marks})
-        for line in picture(marks, xs, ys, axes[0].label, axes[1].label):
+        merged = ticks(grids, plane.over, xs, ys) if plane.name == "images" else None
+        for line in picture(marks, xs, ys, axes[0].label, axes[1].label, merged):
             terminal.line(line)
     for use, mark in cached:
         terminal.line(f"{VERDICTS[mark]:<9} {use.entry}, {use.cache} cache, {use.fed}")
@@ -134,6 +143,8 @@ def main(
         terminal.line(f"fails: {text} [{example}]")
     for text, example in probe.broken.items():
         terminal.line(f"could not be judged: {text} [{example}]")
+    if stopped:
+        terminal.line("stopped by Ctrl-C: what was not reached is unknown")
     data = _plain(probe, swept, cached)
     try:
         if arguments.json is not None:
@@ -143,13 +154,15 @@ def main(
             name = planes(probe.geometry.images)[0]
             labels = (AXES[name.over[0]].label, AXES[name.over[1]].label)
             title = f"{target.model or target.family} ({target.attn}), transformers {release}"
-            plot.save(arguments.save, swept[name.name], labels, title, grids)
+            marks = swept[name.name]
+            xs, ys = sorted({x for x, _ in marks.marks}), sorted({y for _, y in marks.marks})
+            plot.save(arguments.save, marks, labels, title, ticks(grids, name.over, xs, ys))
             terminal.line(f"drawn in {arguments.save}")
     except OSError as error:
         raise UsageProblem(f"{error.filename}: cannot be written: {error.strerror}") from None
     if probe.broken and not any(m == "passes" for s in swept.values() for m in s.marks.values()):
         raise CannotJudge("nothing could be judged")
-    return 3 if probe.broken else 0
+    return 3 if probe.broken or stopped else 0
 
 
 def _swept(probe: Probe, plane: Plane, to: int) -> tuple[Swept, dict[Point, Grid | None]]:
@@ -182,7 +195,8 @@ def _swept(probe: Probe, plane: Plane, to: int) -> tuple[Swept, dict[Point, Grid
         if answer is not None:
             found = zip(points, answer, strict=True)
             grids = {p: (int(g[0]), int(g[1])) if g is not None else None for p, g in found}
-    return sweep(xs, ys, judge, grids or None), grids
+    known = (turns(one, probe.geometry), turns(other, probe.geometry))
+    return sweep(xs, ys, judge, grids or None, known), grids
 
 
 def _values(axis: Axis, to: int) -> range:
@@ -196,7 +210,7 @@ def _top(axis: Axis, to: int) -> int:
 def _plain(
     probe: Probe, swept: Mapping[str, Swept], cached: list[tuple[Any, Mark]]
 ) -> dict[str, Any]:
-    target = replace(probe.target, plants=())
+    target = probe.target
     data: dict[str, Any] = {
         "format_version": lookup.FORMAT_VERSION,
         "kind": "ropefuzz envelope",
@@ -205,6 +219,7 @@ def _plain(
         "attn": target.attn,
         "dtype": target.dtype,
         "device": target.device,
+        "plants": list(target.plants),
         "versions": dict(probe.ready.versions),
         "made": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "failures": probe.failures,
@@ -214,6 +229,8 @@ def _plain(
         ],
     }
     for plane in planes(probe.geometry.images):
+        if plane.name not in swept:
+            continue
         data[plane.name] = {
             "over": list(plane.over),
             "by": list(dict.fromkeys(p for p, _ in plane.checks)),

@@ -13,7 +13,7 @@ from fuzz.errors import CannotJudge, UsageProblem, choose
 from fuzz.finding import takes_two
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map import plot
-from fuzz.map.axes import AXES, Axis, Grid, axes_for, features, image_in
+from fuzz.map.axes import AXES, Axis, Grid, Ticks, axes_for, features, image_in, ticks, turns
 from fuzz.map.draw import picture
 from fuzz.map.rule import Rule, find_rule
 from fuzz.map.sweep import Mark, Point, Swept, sweep
@@ -42,6 +42,7 @@ class Map:
         geometry: the target's sizes.
         grids: merged columns and rows of each image size, empty where none are known.
         said: a message of those points that fail in another way, each once.
+        broken: a message of those that could not be judged, each once.
     """
 
     saved: Regression
@@ -51,11 +52,17 @@ class Map:
     geometry: Geometry
     grids: dict[Point, Grid | None]
     said: dict[str, Point]
+    broken: dict[str, Point]
 
     def case(self, point: Point) -> Case:
         """Return the case at a point."""
         one, other = self.axes
         return other.put(one.put(self.saved.case, point[0]), point[1])
+
+    @property
+    def merged(self) -> tuple[Ticks, Ticks] | None:
+        """Merged patches along the axes, None where they are not image sizes with grids."""
+        return ticks(self.grids, (self.axes[0].name, self.axes[1].name), self.xs, self.ys)
 
 
 def main(
@@ -63,7 +70,7 @@ def main(
     plants: tuple[str, ...],
     supervise: Callable[..., Supervisor],
 ) -> int:
-    """Draw a map.
+    """Draw a map, and return 0, or 3 if not all of it could be judged.
 
     Raises:
         UsageProblem: the file, an axis or a range cannot be used.
@@ -83,7 +90,7 @@ def main(
         try:
             ready = supervisor.start()
             geometry = geometry_from_plain(ready.info["geometry"])
-            made = Map(saved, axes, xs, ys, geometry, {}, {})
+            made = Map(saved, axes, xs, ys, geometry, {}, {}, {})
             outcome = supervisor.check(saved.property, saved.case)
             if outcome.signature is None or not alike(outcome.signature, saved.signature):
                 hint = (
@@ -92,30 +99,36 @@ def main(
                     else (f"; it was found with --plant {' --plant '.join(saved.target.plants)}")
                 )
                 raise CannotJudge(f"{arguments.file}: does not fail in this way here{hint}")
-            if {a.name for a in axes} == {"width", "height"}:
-                made.grids = _grids(supervisor, made)
-            swept = _sweep(supervisor, made, terminal)
+            swept = sweep_map(supervisor, made, terminal.status)
         finally:
             terminal.close()
     release = ready.versions["transformers"]
-    name = f"{saved.property} of {target.model or target.family}, transformers {release}"
+    planted = f", planted: {', '.join(plants)}" if plants else ""
+    name = f"{saved.property} of {target.model or target.family}, transformers {release}{planted}"
     lines = [f"{name}: {describe(saved.case)}", _counted(made, swept)]
-    lines += picture(swept, xs, ys, axes[0].label, axes[1].label)
+    lines += picture(swept, xs, ys, axes[0].label, axes[1].label, made.merged)
     rule = rule_of(made, swept)
-    lines.append(rule.sentence)
+    unjudged = sum(m == "unjudged" for m in swept.marks.values())
+    sentence = rule.sentence + (" (of the points that were judged)" if unjudged else "")
+    lines.append(sentence)
     for text, (x, y) in made.said.items():
         where = f"{axes[0].name} {x}, {axes[1].name} {y}"
         lines.append(f"fails in another way, e.g. at {where}: {text}")
+    for text, (x, y) in made.broken.items():
+        where = f"{axes[0].name} {x}, {axes[1].name} {y}"
+        lines.append(f"could not be judged, e.g. at {where}: {text}")
+    if swept.stopped:
+        lines.append(f"stopped by Ctrl-C: {unjudged} of {len(swept.marks)} points were not judged")
     for line in lines:
         terminal.line(line)
     if arguments.save is not None:
-        title = f"{name}\n{saved.message}\n{rule.sentence}"
+        title = f"{name}\n{saved.message}\n{sentence}"
         try:
-            plot.save(arguments.save, swept, (axes[0].label, axes[1].label), title, made.grids)
+            plot.save(arguments.save, swept, (axes[0].label, axes[1].label), title, made.merged)
         except OSError as error:
             raise UsageProblem(f"{arguments.save}: cannot be written: {error.strerror}") from None
         terminal.line(f"drawn in {arguments.save}")
-    return 0
+    return 3 if unjudged else 0
 
 
 def rule_of(made: Map, swept: Swept) -> Rule:
@@ -151,7 +164,16 @@ def _grids(supervisor: Supervisor, made: Map) -> dict[Point, Grid | None]:
     return {p: (int(g[0]), int(g[1])) if g is not None else None for p, g in found}
 
 
-def _sweep(supervisor: Supervisor, made: Map, terminal: Terminal) -> Swept:
+def sweep_map(supervisor: Supervisor, made: Map, status: Callable[[str], None]) -> Swept:
+    """Run a map's points, as few as will do.
+
+    Args:
+        supervisor: asks the workers.
+        made: the map, whose grids are found out first.
+        status: told what runs now.
+    """
+    if {a.name for a in made.axes} == {"width", "height"}:
+        made.grids = _grids(supervisor, made)
     done = 0
 
     def judge(point: Point) -> Mark:
@@ -160,18 +182,22 @@ def _sweep(supervisor: Supervisor, made: Map, terminal: Terminal) -> Swept:
         if problems(case):
             return "invalid"
         done += 1
-        terminal.status(f"{done} runs, now {describe(case)}")
+        status(f"{done} runs, now {describe(case)}")
         outcome = supervisor.check(made.saved.property, case)
         if outcome.verdict == "pass":
             return "passes"
         if outcome.verdict == "reject":
             return "refused"
+        if outcome.verdict == "broken":
+            made.broken.setdefault(outcome.message, point)
+            return "unjudged"
         if outcome.signature is not None and alike(outcome.signature, made.saved.signature):
             return "fails"
         made.said.setdefault(outcome.message, point)
         return "other"
 
-    return sweep(made.xs, made.ys, judge, made.grids or None)
+    known = (turns(made.axes[0], made.geometry), turns(made.axes[1], made.geometry))
+    return sweep(made.xs, made.ys, judge, made.grids or None, known)
 
 
 def _counted(made: Map, swept: Swept) -> str:

@@ -16,8 +16,11 @@ under the picture stands the simplest rule that says which points fail. Axes, an
 {_AXES}
 
 Over width and height one run stands for all sizes that become the same grid of merged patches,
-after three of each were run and agreed. Over other axes the plane is refined where verdicts differ:
-what lies alone inside a mesh of the coarse grid (an eighth of an axis) can be missed.
+after three of each were run and agreed. Over other axes the plane is refined where verdicts differ,
+and an edge that was met is followed to its ends; what lies alone inside a mesh of the coarse grid
+(an eighth of an axis, or half a merged patch) can be missed. Ctrl-C keeps what is known by then.
+
+exit codes: 0 drawn, 2 wrong use, 3 it does not fail here or not all points could be judged
 """
 
 ENVELOPE: Final = """\

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from fuzz.errors import UsageProblem
+from fuzz.map.axes import Ticks
 from fuzz.map.draw import WORDS
-from fuzz.map.sweep import Mark, Point, Swept
+from fuzz.map.sweep import Mark, Swept
 
 SUFFIXES: Final = (".svg", ".png")
 
-_ORDER: Final[tuple[Mark, ...]] = ("fails", "passes", "refused", "other", "invalid")
+_ORDER: Final[tuple[Mark, ...]] = ("fails", "passes", "refused", "other", "unjudged", "invalid")
 # Okabe and Ito's colours (jfly.uni-koeln.de/color), told apart by every kind of colour blindness,
 # and of different lightness, for print; failing ones are hatched besides.
 _COLOURS: Final[dict[Mark, str]] = {
@@ -20,6 +20,7 @@ _COLOURS: Final[dict[Mark, str]] = {
     "passes": "#cfe8f7",
     "refused": "#f0e442",
     "other": "#0072b2",
+    "unjudged": "#999999",
     "invalid": "#ffffff",
 }
 
@@ -29,7 +30,7 @@ def save(
     swept: Swept,
     labels: tuple[str, str],
     title: str,
-    grids: Mapping[Point, tuple[int, int] | None],
+    merged: tuple[Ticks, Ticks] | None,
 ) -> None:
     """Draw a map into a file.
 
@@ -38,8 +39,7 @@ def save(
         swept: what is known.
         labels: of the two axes.
         title: above the picture.
-        grids: for maps over image sizes, the merged columns and rows of each; lines are drawn
-            where they change.
+        merged: for maps over image sizes, the merged patches along both axes.
 
     Raises:
         UsageProblem: matplotlib is not installed.
@@ -74,7 +74,7 @@ def save(
     if "fails" in swept.marks.values() and len(xs) > 1 and len(ys) > 1:
         failing = [[float(swept.marks[x, y] == "fails") for x in xs] for y in ys]
         axes.contourf(xs, ys, failing, levels=[0.5, 1.5], colors="none", hatches=["//"])
-    _grid_lines(axes, xs, ys, grids)
+    _merged_scales(axes, merged)
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     axes.set_title(title, fontsize=9, wrap=True)
@@ -98,28 +98,20 @@ def save(
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _grid_lines(
-    axes: object,
-    xs: Sequence[int],
-    ys: Sequence[int],
-    grids: Mapping[Point, tuple[int, int] | None],
-) -> None:
-    """Mark in merged patches, on the far sides, where a square image's grid changes."""
-    if not grids:
+def _merged_scales(axes: object, merged: tuple[Ticks, Ticks] | None) -> None:
+    """Mark in merged patches, on the far sides, where their number changes."""
+    if merged is None:
         return
-    for values, name, part in ((xs, "secondary_xaxis", 0), (ys, "secondary_yaxis", 1)):
-        ticks, texts, last = [], [], None
-        other = max(ys if part == 0 else xs)
-        for value in values:
-            grid = grids.get((value, other) if part == 0 else (other, value))
-            if grid is not None and grid[part] != last:
-                last = grid[part]
-                ticks.append(value)
-                texts.append(str(last))
-        side = getattr(axes, name)("top" if part == 0 else "right")
-        side.set_ticks(ticks, labels=texts, fontsize=7)
-        word = "columns" if part == 0 else "rows"
-        side.set_label(f"merged {word} from there on, at {other} pixels the other way")
-        getattr(side, "set_xlabel" if part == 0 else "set_ylabel")(
-            f"merged {word} from there on (other side: {other} pixels)", fontsize=7
+    for ticks, add, place in zip(
+        merged, ("secondary_xaxis", "secondary_yaxis"), ("top", "right"), strict=True
+    ):
+        changes, last = [], None
+        for value, count in sorted(ticks.counts.items()):
+            if count != last:
+                last = count
+                changes.append((value, str(count)))
+        side = getattr(axes, add)(place)
+        side.set_ticks([v for v, _ in changes], labels=[c for _, c in changes], fontsize=7)
+        getattr(side, "set_xlabel" if place == "top" else "set_ylabel")(
+            f"{ticks.word} from there on (other side: {ticks.other} pixels)", fontsize=7
         )

@@ -17,7 +17,7 @@ from fuzz.isolation.supervisor import Supervisor
 from fuzz.map import lookup
 from fuzz.map.envelope import main
 from fuzz.map.probes import uses
-from fuzz.map.tests.test_map import FAILS, Stub
+from fuzz.map.tests.test_map import FAILS, Stub, swept_until
 from fuzz.target import Target
 from fuzz.tests.stub_run import PASS, entry
 from fuzz.verdict import Outcome
@@ -125,3 +125,18 @@ def test_every_entry_and_cache_is_among_the_uses_and_each_is_well_formed(images:
         (e, c) for e in ("forward", "forward-implicit", "generate") for c in ("dynamic", "static")
     }
     assert len({u.case for u in found}) == len(found)
+
+
+def test_ctrl_c_keeps_what_is_known_and_the_rest_is_unknown(tmp_path: Path):
+    code, envelope, _ = made(tmp_path, swept_until(30, answer))
+    assert code == 3
+    assert envelope["caches"] == []
+    verdicts = {v for row in envelope["images"]["rows"].values() for _, _, v in row}
+    assert "unknown" in verdicts
+    assert len(verdicts) > 1
+    assert "prompts" not in envelope
+
+
+def test_an_envelope_names_what_was_planted(tmp_path: Path):
+    _, envelope, _ = made(tmp_path, answer)
+    assert envelope["plants"] == []

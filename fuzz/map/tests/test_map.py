@@ -71,6 +71,20 @@ def drawn(
     return stub, code
 
 
+def swept_until(limit: int, answer: Callable[[Case], Outcome]) -> Callable[[Case], Outcome]:
+    """Answer so often, and then be stopped by Ctrl-C."""
+    asked = 0
+
+    def stopped(case: Case) -> Outcome:
+        nonlocal asked
+        asked += 1
+        if asked > limit:
+            raise KeyboardInterrupt
+        return answer(case)
+
+    return stopped
+
+
 def one_row(case: Case) -> Outcome:
     (image,) = (s for s in case.rows[0] if isinstance(s, Image))
     return FAILS if image.height <= 10 else PASS
@@ -89,9 +103,13 @@ def test_a_map_over_image_sizes_word_for_word(tmp_path: Path, capsys: pytest.Cap
         "each was run thrice",
         "     width in pixels ->",
         "    1         11        21",
-        *[f"{y:>2} |{'#' * 30}|" for y in range(1, 11)],
-        *[f"{y:>2} |{'.' * 30}|" for y in range(11, 21)],
-        "     (downwards: height in pixels)",
+        "     merged columns, where they change (other side 20)",
+        "    1         2         3",
+        f" 1 |{'#' * 30}| 1",
+        *[f"{y:>2} |{'#' * 30}|" for y in range(2, 11)],
+        f"11 |{'.' * 30}| 2",
+        *[f"{y:>2} |{'.' * 30}|" for y in range(12, 21)],
+        "     (downwards: height in pixels; right: merged rows, other side 30)",
         "# fails  . passes",
         "fails exactly where merged rows <= 1",
     ]
@@ -117,6 +135,40 @@ def test_refused_other_and_meaningless_points_are_told_apart_and_are_in_no_rule(
     assert "fails exactly where text tokens <= 2" in said
     assert "fails in another way, e.g. at text 7, decode 7: seven or more" in said
     assert "blank has no meaning" in said
+
+
+def test_points_that_cannot_be_judged_are_told_and_give_3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def answer(case: Case) -> Outcome:
+        tokens = sum(s.tokens for s in case.rows[0] if isinstance(s, Text))
+        return Outcome("broken", "no answer") if tokens >= 6 else FAILS
+
+    _, code = drawn(tmp_path, Case(), answer, over="text,decode", range=["text=0:8"])
+    said = capsys.readouterr().out
+    assert code == 3
+    assert "could not be judged, e.g. at text " in said
+    assert ": no answer" in said
+    assert "fails everywhere in the map (of the points that were judged)" in said
+
+
+def test_ctrl_c_keeps_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    answer = swept_until(10, one_row)
+    _, code = drawn(tmp_path, IMAGE, answer, range=["width=1:30", "height=1:20"])
+    said = capsys.readouterr().out
+    assert code == 3
+    assert "stopped by Ctrl-C: " in said
+    assert "! not judged" in said
+    assert "#" in said
+
+
+def test_with_the_axes_exchanged_each_has_its_own_merged_scale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    drawn(tmp_path, IMAGE, one_row, over="height,width", range=["width=1:30", "height=1:20"])
+    said = capsys.readouterr().out
+    assert "merged rows, where they change (other side 30)" in said
+    assert "right: merged columns, other side 20" in said
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])

@@ -108,3 +108,16 @@ def test_a_plane_of_one_line_or_one_point_is_one():
     assert sweep([3], [5], lambda _: "fails").marks == {(3, 5): "fails"}
     swept = sweep([3], range(10), lambda p: "fails" if p[1] > 6 else "passes")
     assert [swept.marks[3, y] for y in range(10)] == ["passes"] * 7 + ["fails"] * 3
+
+
+def test_an_edge_that_leaves_a_box_through_its_side_is_followed():
+    """A hook: both of its ends lie inside boxes whose corners are alike."""
+
+    def hook(point: Point) -> bool:
+        x, y = point
+        return x <= 40 or (100 <= y <= 130 and x <= 120) or (85 <= x <= 120 and 60 <= y <= 130)
+
+    asked: list[Point] = []
+    swept = sweep(SPAN, SPAN, counting(hook, asked))
+    assert [p for p in GRIDS if (swept.marks[p] == "fails") != hook(p)] == []
+    assert len(asked) < 4_000
