@@ -13,7 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
 from hypothesis.strategies import SearchStrategy
@@ -129,48 +129,9 @@ def search(
         progress: told of every generated case.
         after_case: called once a case is done with, with False, and at the end, with True.
     """
-    if plan.aim is not None:
-        # Hypothesis climbs once half of its examples are spent, so it is given only so many; what
-        # is left, since some of them were one case of ours, is drawn without aim.
-        _generate(strategy, plan, look, pursue, wanted, progress, after_case, plan.aim)
-        plan = replace(plan, seed=plan.seed + 1)
-    if not look.tally.interrupted and look.tally.fatal is None:
-        _generate(strategy, plan, look, pursue, wanted, progress, after_case, None)
-
-
-def _generate(
-    strategy: SearchStrategy[Case],
-    plan: Plan,
-    look: Look,
-    pursue: Callable[[Case, Outcome], None],
-    wanted: Callable[[Case, Signature], bool],
-    progress: Callable[[Kind], None],
-    after_case: Callable[[bool], None],
-    aim: Callable[[], float] | None,
-) -> None:
     tally = look.tally
-    examples = plan.cases * DRAWS_PER_CASE or UNLIMITED
-    if aim is not None:
-        examples = plan.cases or AIMED
 
-    # Every setting is written out: with CI=1 Hypothesis loads a profile that would make every
-    # night draw the same cases.
-    @seed(plan.seed)
-    @settings(
-        max_examples=examples,
-        phases=(Phase.generate,) if aim is None else (Phase.generate, Phase.target),
-        database=None,
-        deadline=None,
-        derandomize=False,
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
-        stateful_step_count=50,
-        backend="hypothesis",
-    )
-    @given(strategy)
-    def one(case: Case) -> None:
+    def check(case: Case, aim: Callable[[], float] | None) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
             raise _Stop
         if (plan.cases and tally.generated >= plan.cases) or plan.enough():
@@ -196,13 +157,52 @@ def _generate(
 
     try:
         with contextlib.suppress(_Stop):
-            one()
+            if plan.aim is not None:
+                # Hypothesis climbs once half of its examples are spent, so it is given only so
+                # many; what is left, since some of them were one case of ours, is drawn without.
+                aim = plan.aim
+                _draw(strategy, plan.seed, plan.cases or AIMED, lambda c: check(c, aim), climb=True)
+            examples = plan.cases * DRAWS_PER_CASE or UNLIMITED
+            again = plan.seed + (plan.aim is not None)
+            _draw(strategy, again, examples, lambda c: check(c, None))
         if tally.fatal is None:
             after_case(True)
     except KeyboardInterrupt:
         tally.interrupted = True
     except Exception as error:
         tally.fatal = error
+
+
+def _draw(
+    strategy: SearchStrategy[Case],
+    first: int,
+    examples: int,
+    check: Callable[[Case], None],
+    climb: bool = False,
+) -> None:
+    """Have Hypothesis draw cases under a seed, and climb towards what ``target`` is told."""
+
+    # Every setting is written out: with CI=1 Hypothesis loads a profile that would make every
+    # night draw the same cases.
+    @seed(first)
+    @settings(
+        max_examples=examples,
+        phases=(Phase.generate, Phase.target) if climb else (Phase.generate,),
+        database=None,
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+        stateful_step_count=50,
+        backend="hypothesis",
+    )
+    @given(strategy)
+    def one(case: Case) -> None:
+        check(case)
+
+    one()
 
 
 def seed_of(seed_of_run: int, name: str) -> int:

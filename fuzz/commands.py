@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.events import Event, Notice, RunEnded
 from fuzz.families import FAMILIES
 from fuzz.faults import FAULTS, PREFIX
-from fuzz.files import write_text
+from fuzz.files import check_place, write_text
 from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.plants import PLANTS
@@ -93,14 +94,14 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """``ropefuzz report``."""
-    from fuzz.reports import keep
+    from fuzz.reports.keep import MAKERS
     from fuzz.reports.lines import read_all
     from fuzz.reports.runs import gather
 
-    keep.check_place(arguments.output, tuple(keep.MAKERS))
+    check_place(arguments.output, tuple(MAKERS))
     runs = gather(read_all(arguments.files))
     try:
-        write_text(arguments.output, keep.MAKERS[arguments.output.suffix](runs))
+        write_text(arguments.output, MAKERS[arguments.output.suffix](runs))
     except OSError as error:
         raise UsageProblem(f"{arguments.output}: cannot be written: {error.strerror}") from None
     print(f"{arguments.output}: {len(runs)} runs")
@@ -119,11 +120,7 @@ def replay(arguments: argparse.Namespace) -> int:
     folder = next((p for p in paths if p.is_dir()), Path("regressions"))
     entries = ledger.shipped() + ledger.load(folder)
     codes = set()
-    # A mistake in these is told before anything is started.
-    deadline_from(arguments)
-    wrap_from(arguments)
-    with import_path(arguments.env) as first:
-        supervise = partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+    with _supervising(arguments) as supervise:
         for result in replaying.replay(files, plants, entries, supervise):
             text = result.message if result.usage else f"{result.path}: {result.message}"
             print(f"{result.status:<6} {text}", flush=True)
@@ -178,10 +175,7 @@ def draw_map(arguments: argparse.Namespace) -> int:
     """``ropefuzz map``."""
     from fuzz.map import main as mapping
 
-    deadline_from(arguments)
-    wrap_from(arguments)
-    with import_path(arguments.env) as first:
-        supervise = partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+    with _supervising(arguments) as supervise:
         return mapping.main(arguments, plants_of(arguments.plant), supervise)
 
 
@@ -189,10 +183,7 @@ def envelope(target: Target, arguments: argparse.Namespace) -> int:
     """``ropefuzz envelope``."""
     from fuzz.map import envelope as enveloping
 
-    deadline_from(arguments)
-    wrap_from(arguments)
-    with import_path(arguments.env) as first:
-        supervise = partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+    with _supervising(arguments) as supervise:
         return enveloping.main(arguments, target, supervise)
 
 
@@ -243,6 +234,16 @@ def bench(arguments: argparse.Namespace) -> int:
     }[arguments.what]
     once = arguments.what in ("faults", "map", "reports", "shrinking")
     return measure(arguments.rounds or (1 if once else 5))
+
+
+@contextmanager
+def _supervising(arguments: argparse.Namespace) -> Iterator[Callable[[Target], Supervisor]]:
+    """Give a maker of supervisors in the environment that was asked for, as the options say."""
+    # A mistake in these is told before anything is started.
+    deadline_from(arguments)
+    wrap_from(arguments)
+    with import_path(arguments.env) as first:
+        yield partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
 
 
 def _supervisor(

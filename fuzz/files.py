@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +63,24 @@ def _write_whole(path: Path, data: bytes) -> None:
                 os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def check_place(path: Path, suffixes: Sequence[str]) -> None:
+    """Check that a report can be written there, without writing it.
+
+    Raises:
+        UsageProblem: its suffix is none of these, or its folder cannot be written.
+    """
+    if path.suffix not in suffixes:
+        raise UsageProblem(f"{path}: expected a report's name to end in {', '.join(suffixes)}")
+    if path.is_dir():
+        raise UsageProblem(f"{path}: is a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageProblem(f"{path.parent}: cannot be made: {error.strerror}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise UsageProblem(f"{path.parent}: cannot be written")
 
 
 @contextlib.contextmanager

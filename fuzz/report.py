@@ -68,6 +68,19 @@ def headline(signature: Signature, message: str) -> str:
     return f"{signature.property} ({signature.verdict}): {message}"
 
 
+def target_in_words(target: Target) -> str:
+    """Return what is fuzzed, in a few words."""
+    planted = f", planted: {', '.join(target.plants)}" if target.plants else ""
+    return (
+        f"{target.model or target.family} ({target.attn}, {target.dtype}, {target.device}{planted})"
+    )
+
+
+def versions_in_words(versions: Mapping[str, str]) -> str:
+    """Return package versions in the order of their names."""
+    return ", ".join(f"{k} {v}" for k, v in sorted(versions.items()))
+
+
 def summary_lines(report: Report, target: Target, options: Options, seconds: float) -> list[str]:
     """Summarize a run: what was found, what was met, what could not be judged."""
     total: Counter[Kind] = Counter()

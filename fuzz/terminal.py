@@ -21,7 +21,13 @@ from fuzz.events import (
     RunStarted,
     Shrinking,
 )
-from fuzz.report import finding_lines, not_applicable_line, tally_line
+from fuzz.report import (
+    finding_lines,
+    not_applicable_line,
+    tally_line,
+    target_in_words,
+    versions_in_words,
+)
 from strategies.words import describe
 
 HEARTBEAT: Final = 20.0
@@ -71,11 +77,8 @@ class Terminal:
     def __call__(self, event: Event) -> None:
         """Print an event."""
         if isinstance(event, RunStarted):
-            versions = ", ".join(f"{k} {v}" for k, v in sorted(event.versions.items()))
-            t = event.target
-            name = t.model or t.family
-            planted = f", planted: {', '.join(t.plants)}" if t.plants else ""
-            self.line(f"{name} ({t.attn}, {t.dtype}, {t.device}{planted}) on {versions}")
+            versions = versions_in_words(event.versions)
+            self.line(f"{target_in_words(event.target)} on {versions}")
             self.line(f"seed {event.seed}, ready in {event.seconds:.1f} s")
         elif isinstance(event, Progress):
             self._progress(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import statistics
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fuzz import engine
 from fuzz.bench.known_bugs import Bug, load
@@ -232,7 +231,7 @@ def _kept(path: Path | None, cases: int) -> list[Run]:
 
 def _keep(path: Path | None, cases: int, runs: Iterable[Run]) -> None:
     if path is not None:
-        plain: list[dict[str, Any]] = [json.loads(json.dumps(asdict(r))) for r in runs]
+        plain = [asdict(r) for r in runs]
         plain.sort(key=lambda r: (r["bug"], r["seed"]))
         write_json(path, {"format_version": FORMAT_VERSION, "cases": cases, "runs": plain})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from fuzz.gate.changed import Reach, Statement
@@ -147,15 +146,11 @@ def markdown(result: Result, blocking: Collection[Change], again: str) -> str:
 def _since(result: Result) -> list[str]:
     """Offer to look for the first release with a regression, where releases lie between."""
     for d in result.differences:
-        if d.change == "regressed" and d.path is not None and not _is_apart(d.path):
+        if d.change == "regressed" and d.path is not None and d.path.parent.name != GATE:
             words = ["ropefuzz", "bisect", str(d.path)]
             words += ["--good", result.baseline, "--bad", result.candidate]
             return [f"since which release: {shlex.join(words)}"]
     return []
-
-
-def _is_apart(path: Path) -> bool:
-    return path.parent.name == GATE
 
 
 def _difference(difference: Difference) -> str:

@@ -6,19 +6,20 @@ import argparse
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Final
 
 from fuzz import ledger
 from fuzz.errors import CannotJudge, UsageProblem
-from fuzz.files import write_json
+from fuzz.files import check_place, write_json
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import Ready
 from fuzz.map import lookup, plot
 from fuzz.map.axes import AXES, Axis, Grid, image_in, ticks, turns
 from fuzz.map.draw import picture
+from fuzz.map.grids import grids_of
 from fuzz.map.probes import Plane, Use, planes, uses
 from fuzz.map.sweep import Mark, Point, Swept, sweep
-from fuzz.reports.keep import check_place
 from fuzz.target import Target
 from fuzz.terminal import Terminal
 from strategies.case import Case
@@ -188,13 +189,9 @@ def _swept(probe: Probe, plane: Plane, to: int) -> tuple[Swept, dict[Point, Grid
 
     grids: dict[Point, Grid | None] = {}
     if plane.over == ("width", "height"):
-        points = [(x, y) for x in xs for y in ys]
         base = plane.checks[0][1]
-        sizes = [[i.width, i.height] for i in (image_in(at(p, base)) for p in points)]
-        answer = probe.supervisor.ask({"op": "sizes", "sizes": sizes})["grids"]
-        if answer is not None:
-            found = zip(points, answer, strict=True)
-            grids = {p: (int(g[0]), int(g[1])) if g is not None else None for p, g in found}
+        images = {p: image_in(at(p, base)) for p in product(xs, ys)}
+        grids = grids_of(probe.supervisor, images)
     known = (turns(one, probe.geometry), turns(other, probe.geometry))
     return sweep(xs, ys, judge, grids or None, known), grids
 

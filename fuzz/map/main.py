@@ -6,22 +6,24 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Final
 
 from fuzz import regression
 from fuzz.errors import CannotJudge, UsageProblem, choose
+from fuzz.files import check_place
 from fuzz.finding import takes_two
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map import plot
 from fuzz.map.axes import AXES, Axis, Grid, Ticks, axes_for, features, image_in, ticks, turns
 from fuzz.map.draw import picture
+from fuzz.map.grids import grids_of
 from fuzz.map.rule import Rule, find_rule
 from fuzz.map.sweep import Mark, Point, Swept, sweep
 from fuzz.regression import Regression
-from fuzz.reports.keep import check_place
 from fuzz.terminal import Terminal
 from fuzz.verdict import alike
-from strategies.case import Case, has_images
+from strategies.case import Case
 from strategies.geometry import Geometry, geometry_from_plain
 from strategies.validity import problems
 from strategies.words import describe
@@ -135,33 +137,8 @@ def rule_of(made: Map, swept: Swept) -> Rule:
     """Return the rule that parts what fails from what passes."""
     told = [(p, m) for p, m in swept.marks.items() if m in ("fails", "passes")]
     frame = made.geometry.frame_tokens
-    points = [features(made.case(p), _grid_at(made, p), frame) for p, _ in told]
+    points = [features(made.case(p), made.grids.get(p), frame) for p, _ in told]
     return find_rule(points, [m == "fails" for _, m in told])
-
-
-def _grid_at(made: Map, point: Point) -> Grid | None:
-    if not made.grids or not has_images(made.saved.case):
-        return None
-    image = image_in(made.case(point))
-    return made.grids.get(_point_of(made, image.width, image.height))
-
-
-def _point_of(made: Map, width: int, height: int) -> Point:
-    return (width, height) if made.axes[0].name == "width" else (height, width)
-
-
-def _grids(supervisor: Supervisor, made: Map) -> dict[Point, Grid | None]:
-    """Ask the worker what each image size becomes; nothing where its images have no grids."""
-    points = [(x, y) for x in made.xs for y in made.ys]
-    sizes = []
-    for point in points:
-        image = image_in(made.case(point))
-        sizes.append([image.width, image.height])
-    answer = supervisor.ask({"op": "sizes", "sizes": sizes})["grids"]
-    if answer is None:
-        return {}
-    found = zip(points, answer, strict=True)
-    return {p: (int(g[0]), int(g[1])) if g is not None else None for p, g in found}
 
 
 def sweep_map(supervisor: Supervisor, made: Map, status: Callable[[str], None]) -> Swept:
@@ -173,7 +150,9 @@ def sweep_map(supervisor: Supervisor, made: Map, status: Callable[[str], None]) 
         status: told what runs now.
     """
     if {a.name for a in made.axes} == {"width", "height"}:
-        made.grids = _grids(supervisor, made)
+        made.grids = grids_of(
+            supervisor, {p: image_in(made.case(p)) for p in product(made.xs, made.ys)}
+        )
     done = 0
 
     def judge(point: Point) -> Mark:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from strategies.case import CACHE_KINDS, CacheKind, Case, Entry, Image, Row, Text
@@ -75,28 +75,18 @@ def planes(images: bool) -> tuple[Plane, ...]:
 def uses(images: bool) -> Sequence[Use]:
     """Return the uses of caches that are well-formed."""
     row: Row = (Image(60, 60), Text(6)) if images else (Text(8),)
+    whole = ("whole, then a token at a time", Case(rows=(row,), decode=3))
+    pieces = (
+        ("in two chunks", Case(rows=(row,), chunks=(4,))),
+        ("left-padded, in two chunks", Case(rows=(row, (Text(2),)), chunks=(4,))),
+    )
     found = []
     for entry in _ENTRIES:
-        one = 1 if entry == "generate" else 0
-        feedings = {
-            "whole, then a token at a time": Case(rows=(row,), decode=3),
-            "in two chunks": Case(rows=(row,), chunks=(4,), decode=one),
-            "left-padded, in two chunks": Case(
-                rows=(row, (Text(2),)), chunks=(4,), decode=one, side="left"
-            ),
-        }
+        # generate goes about its prefill by itself.
+        feedings = (whole,) if entry == "generate" else (whole, *pieces)
         for cache in CACHE_KINDS:
-            for fed, base in feedings.items():
-                case = Case(
-                    rows=base.rows,
-                    side=base.side,
-                    entry=entry,
-                    cache=cache,
-                    chunks=() if entry == "generate" else base.chunks,
-                    decode=base.decode,
-                )
-                if entry == "generate" and "chunks" in fed:
-                    continue  # it goes about its prefill by itself
+            for fed, base in feedings:
+                case = replace(base, entry=entry, cache=cache)
                 if not problems(case):
                     found.append(Use(entry, cache, fed, case))
     return found

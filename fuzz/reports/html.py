@@ -11,7 +11,7 @@ from typing import Final
 
 from fuzz.claims import CLAIMS, sentence_of
 from fuzz.events import Found, PropertyDone
-from fuzz.report import finding_rows, headline, last_words, verdicts
+from fuzz.report import finding_rows, headline, last_words, verdicts, versions_in_words
 from fuzz.reports.runs import Run, counted, title_of
 from strategies.words import describe
 
@@ -180,19 +180,18 @@ def _details(number: int, run: Run) -> Iterable[str]:
         yield f'<tr class="none"><th scope="row">{_safe(name)}</th>'
         yield f"<td>{_safe(sentence_of(name))}</td><td>not applicable: {_safe(reason)}</td></tr>"
     yield "</tbody></table></div>"
-    broken = list(dict.fromkeys(m for done in run.done.values() for m in done.broken))
     known = [
         f"{_safe(e.id)}: {_safe(e.reason)}" + (f" ({_link(e.url)})" if e.url else "")
         for e in run.known
     ]
     for title, items in (
-        ("Could not be judged", [_safe(m) for m in broken]),
+        ("Could not be judged", [_safe(m) for m in run.broken]),
         ("Known failures met", known),
         ("Notes", [_safe(n) for n in run.notices]),
     ):
         if items:
             yield f"<h3>{title}</h3><ul>{''.join(f'<li>{i}</li>' for i in items)}</ul>"
-    versions = ", ".join(f"{k} {v}" for k, v in sorted(run.started.versions.items()))
+    versions = versions_in_words(run.started.versions)
     yield f"<p>{_safe(versions)}; seed {run.started.seed}</p>"
     if run.ended is not None:
         yield f"<p>The same cases again:</p><pre>{_safe(run.ended.again)}</pre>"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
 from fuzz.errors import UsageProblem, print_error
 from fuzz.events import Event, Found, Progress, Shrinking
-from fuzz.files import write_text
+from fuzz.files import check_place, write_text
 from fuzz.reports import github, lines
 from fuzz.reports.html import page
 from fuzz.reports.markdown import markdown
@@ -49,7 +50,7 @@ class Reports:
             return
         self.events.append(event)
         for path, stream in self.streams:
-            self._try(path, lambda stream=stream: _write(stream, lines.written(event)))  # type: ignore[misc]  # a lambda's default has no type
+            self._try(path, partial(_write, stream, lines.written(event)))
         if isinstance(event, Found) and github.is_there():
             self.show(github.annotation(event))
 
@@ -59,10 +60,10 @@ class Reports:
             self._try(path, stream.close)
         runs = gather(self.events)
         for path in self.paths:
-            self._try(path, lambda path=path: write_text(path, MAKERS[path.suffix](runs)))  # type: ignore[misc]  # as above
+            self._try(path, partial(write_text, path, MAKERS[path.suffix](runs)))
         if github.is_there() and runs:
             name = Path(os.environ.get(github.SUMMARY, ""))
-            self._try(name, lambda: github.add_to_summary(markdown(runs)))
+            self._try(name, partial(github.add_to_summary, markdown(runs)))
 
     def _try(self, path: Path, write: Callable[[], object]) -> None:
         try:
@@ -93,24 +94,6 @@ def open_reports(paths: Sequence[Path], show: Callable[[str], None]) -> Reports:
             raise UsageProblem(f"{path}: cannot be written: {error.strerror}") from None
     later = [p for p in dict.fromkeys(paths) if p.suffix in MAKERS]
     return Reports(later, streams, show)
-
-
-def check_place(path: Path, suffixes: Sequence[str]) -> None:
-    """Check that a report can be written there, without writing it.
-
-    Raises:
-        UsageProblem: its suffix is none of these, or its folder cannot be written.
-    """
-    if path.suffix not in suffixes:
-        raise UsageProblem(f"{path}: expected a report's name to end in {', '.join(suffixes)}")
-    if path.is_dir():
-        raise UsageProblem(f"{path}: is a folder")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageProblem(f"{path.parent}: cannot be made: {error.strerror}") from None
-    if not os.access(path.parent, os.W_OK):
-        raise UsageProblem(f"{path.parent}: cannot be written")
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fuzz.events import Found
 from fuzz.ledger import Entry
-from fuzz.report import finding_lines, headline, verdicts
+from fuzz.report import finding_lines, headline, verdicts, versions_in_words
 from fuzz.reports.runs import Run, title_of
 from strategies.words import describe
 
@@ -39,16 +39,15 @@ def _run(run: Run) -> list[str]:
         cells = (name, str(sum(done.counts.values())), verdicts(done.counts), str(done.known))
         lines.append(f"| {' | '.join(escaped(c) for c in cells)} |")
     lines.append("")
-    broken = list(dict.fromkeys(m for done in run.done.values() for m in done.broken))
     for heading, said in (
-        ("Could not be judged", broken),
+        ("Could not be judged", run.broken),
         ("Known failures met", [_known(e) for e in run.known]),
         ("Not applicable", [f"{name}: {why}" for name, why in run.not_applicable.items()]),
         ("Notes", run.notices),
     ):
         if said:
             lines += [f"### {heading}", "", *(f"- {escaped(text)}" for text in said), ""]
-    versions = ", ".join(f"{k} {v}" for k, v in sorted(run.started.versions.items()))
+    versions = versions_in_words(run.started.versions)
     lines += [f"{escaped(versions)}; seed {run.started.seed}", ""]
     if run.ended is not None:
         lines += ["The same cases again:", "", *_block([run.ended.again]), ""]

@@ -17,6 +17,7 @@ from fuzz.events import (
     RunStarted,
 )
 from fuzz.ledger import Entry
+from fuzz.report import target_in_words
 from fuzz.verdict import Kind
 
 
@@ -54,6 +55,11 @@ class Run:
         for done in self.done.values():
             total.update(done.counts)
         return total
+
+    @property
+    def broken(self) -> list[str]:
+        """What could not be judged, each once."""
+        return list(dict.fromkeys(m for done in self.done.values() for m in done.broken))
 
     @property
     def headline(self) -> str:
@@ -112,9 +118,5 @@ def counted(number: int, name: str) -> str:
 
 def title_of(run: Run) -> str:
     """Return what a run ran on, in a line."""
-    t = run.started.target
-    planted = f", planted: {', '.join(t.plants)}" if t.plants else ""
     release = run.started.versions.get("transformers", "unknown")
-    return (
-        f"{t.model or t.family} ({t.attn}, {t.dtype}, {t.device}{planted}), transformers {release}"
-    )
+    return f"{target_in_words(run.started.target)}, transformers {release}"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.placing import image_token
 from fuzz.worker.plants.fed import fed
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -82,12 +83,14 @@ def image_hidden_from_text(model: Any) -> None:
 
     The token right behind an image, its end marker, sees it all the same and hands it on.
     """
-    images: list[torch.Tensor] = []
+    if release.vision_config(model.config) is None:
+        return
+    placeholder, images = image_token(model.config), list[torch.Tensor]()
 
     def note(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if isinstance(ids, torch.Tensor):
-            images[:] = [ids == _image_token(model.config)]
+            images[:] = [ids == placeholder]
 
     def hidden(tokens: int) -> torch.Tensor:
         """Which token (row) is kept from which (column), by the first prompt."""
@@ -98,23 +101,12 @@ def image_hidden_from_text(model: Any) -> None:
         return (image[None, :] & ~(image | behind)[:, None]).tril()
 
     def ready(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
-        batch, tokens = given.shape[:2]
-        if mask is None:
-            seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
-            mask = seen.expand(batch, 1, -1, -1)
+        mask = _dense(mask, given)
         least: Any = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-        return mask.masked_fill(hidden(tokens).to(mask.device), least)
+        return mask.masked_fill(hidden(given.shape[1]).to(mask.device), least)
 
     model.register_forward_pre_hook(note, with_kwargs=True)
     _with_masks(model, ready, lambda seen: seen.tril() & ~hidden(seen.shape[-1]).to(seen.device))
-
-
-def _image_token(config: Any) -> int:
-    """Return the placeholder's id, under whichever name a config has it."""
-    for name in ("image_token_id", "image_token_index"):
-        if (found := getattr(config, name, None)) is not None:
-            return int(found)
-    return -1
 
 
 def _hide_first(seen: torch.Tensor) -> torch.Tensor:
@@ -161,24 +153,26 @@ def _with_masks(
     release.text_model(model).register_forward_pre_hook(change, with_kwargs=True)
 
 
+def _dense(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
+    """Return a ready-made mask, or the causal one that stands where none is."""
+    if mask is not None:
+        return mask
+    batch, tokens = given.shape[:2]
+    seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
+    return seen.expand(batch, 1, -1, -1)
+
+
 def _without_first(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
     """Return a ready-made mask in which only the first token sees the first column."""
-    batch, tokens = given.shape[:2]
-    if mask is None:
-        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
-        mask = seen.expand(batch, 1, -1, -1)
-    mask = mask.clone()
+    mask = _dense(mask, given).clone()
     mask[:, :, 1:, 0] = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
     return mask
 
 
 def _widened(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
     """Return a ready-made mask with which a token attends to the next one, where that is seen."""
-    batch, tokens = given.shape[:2]
-    if mask is None:
-        seen = torch.ones(tokens, tokens, dtype=torch.bool, device=given.device).tril()
-        mask = seen.expand(batch, 1, -1, -1)
-    mask = mask.clone()
+    mask = _dense(mask, given).clone()
+    tokens = given.shape[1]
     now = torch.arange(tokens - 1, device=given.device)
     mask[:, :, now, now + 1] = mask[:, :, now + 1, now + 1]
     return mask
