@@ -70,6 +70,12 @@ class Reach:
             self.statements.update(changed(name, old, new))
             self.files.add(name)
 
+    def add(self, other: Reach) -> None:
+        """Take in what was compared and what ran elsewhere."""
+        self.files |= other.files
+        self.statements |= other.statements
+        self.reached |= other.reached
+
     def note(self, lines: Mapping[str, Iterable[int]]) -> None:
         """Take in the lines that a check ran, by file."""
         ran = {name: set(numbers) for name, numbers in lines.items()}

@@ -106,7 +106,8 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         result.executed += 2 * tally.executed
         for message, times in tally.broken.items():
             result.unjudged[f"{session.target.family}, {property_id}: {message}"] += times
-        session.listener(Notice(tally_line(property_id, counts, time.monotonic() - began)))
+        seconds = time.monotonic() - began
+        session.listener(Notice(tally_line(session.target.family, property_id, counts, seconds)))
     return tally
 
 

@@ -18,6 +18,7 @@ from fuzz.errors import UsageProblem, choose
 from fuzz.events import Notice
 from fuzz.families import FAMILIES
 from fuzz.files import write_text
+from fuzz.gate import crowd
 from fuzz.gate.report import markdown, verdict_lines
 from fuzz.gate.result import EXIT_CODES, Result
 from fuzz.gate.run import Gate, Plans, regressions_of
@@ -115,9 +116,11 @@ def _gate(
         if baseline.version == candidate.version:
             terminal(Notice("both are the same release: whatever differs is a false alarm"))
         terminal(Notice(f"seed {options.seed}, {len(saved)} saved regressions first"))
+        places = crowd.places(len(targets), arguments.device)
         terminal.open()
         try:
-            Gate(baseline, candidate, supervise, entries, terminal, result).run(plans)
+            gate = Gate(baseline, candidate, supervise, entries, terminal, result)
+            gate.run(plans, places)
         finally:
             terminal.close()
     command = _command(arguments, pair, options)

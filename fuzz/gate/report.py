@@ -16,10 +16,10 @@ from strategies.words import describe
 _SHOWN: Final = 8
 
 
-def tally_line(property_id: str, counts: Mapping[Change, int], seconds: float) -> str:
+def tally_line(family: str, property_id: str, counts: Mapping[Change, int], seconds: float) -> str:
     """Say in one line what the cases of a property gave."""
     cases = sum(counts.values())
-    return f"{property_id:<20} {cases:>5} cases  {in_words(counts)}  ({seconds:.0f} s)"
+    return f"{family:<15} {property_id:<20} {cases:>5} cases  {in_words(counts)}  ({seconds:.0f} s)"
 
 
 def in_words(counts: Mapping[Change, int]) -> str:

@@ -80,6 +80,19 @@ class Result:
     executed: int = 0
     reach: Reach = field(default_factory=Reach)
 
+    def add(self, other: Result) -> None:
+        """Take in what another gate between the same releases did."""
+        self.counts.update(other.counts)
+        self.differences += other.differences
+        self.replays += other.replays
+        self.fixed = {**other.fixed, **self.fixed}
+        self.shifted = {**other.shifted, **self.shifted}
+        self.unjudged.update(other.unjudged)
+        self.skipped += other.skipped
+        self.interrupted = self.interrupted or other.interrupted
+        self.executed += other.executed
+        self.reach.add(other.reach)
+
     def total(self) -> Counter[Change]:
         """Return all generated cases by change."""
         total: Counter[Change] = Counter()

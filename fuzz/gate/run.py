@@ -14,6 +14,7 @@ from fuzz.claims import ACROSS
 from fuzz.environments.store import Environment
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, Listener, Notice
+from fuzz.gate import crowd
 from fuzz.gate.both import both
 from fuzz.gate.fresh import fuzz_property, pair_of
 from fuzz.gate.pair import Compared, Pair
@@ -49,6 +50,21 @@ class Plans:
     regressions: Sequence[Regression]
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A target and what to do with it.
+
+    Attributes:
+        target: the target.
+        saved: its saved failures, replayed first.
+        fresh: whether fresh cases are drawn for it.
+    """
+
+    target: Target
+    saved: Sequence[Regression]
+    fresh: bool
+
+
 @dataclass(slots=True)
 class Gate:
     """Two releases, and what was found between them.
@@ -71,26 +87,48 @@ class Gate:
     result: Result
     known: dict[str, ledger.Entry] = field(default_factory=dict)
 
-    def run(self, plans: Plans) -> None:
-        """Do what was asked; everything found is in :attr:`result`, also when it is stopped."""
-        waiting: dict[Target, list[Regression]] = {}
-        for saved in plans.regressions:
-            waiting.setdefault(replace(saved.target, plants=()), []).append(saved)
-        options = plans.options
-        end = time.monotonic() + options.seconds if options.seconds else None
+    def run(self, plans: Plans, places: int = 1) -> None:
+        """Do what was asked; everything found is in :attr:`result`, also when it is stopped.
+
+        Args:
+            plans: what was asked.
+            places: how many targets to work on at the same time.
+        """
+        tasks = _tasks(plans)
+        if places > 1 and len(tasks) > 1:
+            self._run_some_at_a_time(plans, tasks, places)
+            return
+        end = _end(plans.options)
         try:
-            for target, group in waiting.items():
-                # Those of a target that is fuzzed too come first there, and share its processes.
-                if target not in plans.targets:
-                    self._target(target, group, replace(options, properties=()), False, None)
-            for number, target in enumerate(plans.targets):
-                until = None
-                if end is not None:
-                    left = max(0.0, end - time.monotonic())
-                    until = time.monotonic() + left / (len(plans.targets) - number)
-                self._target(target, waiting.get(target, []), options, plans.named, until)
+            for number, task in enumerate(tasks):
+                self._task(plans, task, _share(end, len(tasks) - number))
         except KeyboardInterrupt:
             self.result.interrupted = True
+
+    def _run_some_at_a_time(self, plans: Plans, tasks: Sequence[_Task], places: int) -> None:
+        end = _end(plans.options)
+
+        def work(number: int, listener: Listener) -> Result:
+            result = Result(self.result.baseline, self.result.candidate)
+            gate = replace(self, result=result, listener=listener)
+            # As many rounds are left as it takes to give each of the rest a place.
+            rounds = -(-(len(tasks) - number) // places)
+            try:
+                gate._task(plans, tasks[number], _share(end, rounds))
+            except KeyboardInterrupt:
+                result.interrupted = True
+            return result
+
+        names = [_name(task.target) for task in tasks]
+        results, lost, interrupted = crowd.work_off(names, work, self.listener, places)
+        for result in results:
+            self.result.add(result)
+        self.result.unjudged.update(lost)
+        self.result.interrupted = self.result.interrupted or interrupted
+
+    def _task(self, plans: Plans, task: _Task, until: float | None) -> None:
+        options = plans.options if task.fresh else replace(plans.options, properties=())
+        self._target(task.target, task.saved, options, task.fresh and plans.named, until)
 
     def _target(
         self,
@@ -260,10 +298,7 @@ class Gate:
             if reason := _not_applicable(session, property_id):
                 self.result.skipped.append(f"{_name(session.target)}: {property_id}: {reason}")
                 continue
-            stop = None
-            if until is not None:
-                left = max(0.0, until - time.monotonic())
-                stop = time.monotonic() + left / (len(properties) - number)
+            stop = _share(until, len(properties) - number)
             tally = fuzz_property(self.result, session, property_id, stop)
             if tally.interrupted:
                 raise KeyboardInterrupt
@@ -272,6 +307,29 @@ class Gate:
                     raise tally.fatal
                 name = f"{_name(session.target)}: {property_id}"
                 self.result.unjudged[f"{name}: {type(tally.fatal).__name__}: {tally.fatal}"] += 1
+
+
+def _tasks(plans: Plans) -> list[_Task]:
+    """Return what there is to do; saved failures of a target that is fuzzed share its processes."""
+    waiting: dict[Target, list[Regression]] = {}
+    for saved in plans.regressions:
+        waiting.setdefault(replace(saved.target, plants=()), []).append(saved)
+    others = [t for t in waiting if t not in plans.targets]
+    return [
+        *(_Task(target, waiting[target], fresh=False) for target in others),
+        *(_Task(target, waiting.get(target, []), fresh=True) for target in plans.targets),
+    ]
+
+
+def _end(options: Options) -> float | None:
+    return time.monotonic() + options.seconds if options.seconds else None
+
+
+def _share(end: float | None, parts: int) -> float | None:
+    """Return when one of the parts that are left has had its time."""
+    if end is None:
+        return None
+    return time.monotonic() + max(0.0, end - time.monotonic()) / parts
 
 
 def regressions_of(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from fuzz.claims import ACROSS
 from fuzz.environments.store import Environment
-from fuzz.events import Event, Found
+from fuzz.events import Event, Found, Listener
 from fuzz.gate.result import Result
 from fuzz.gate.run import Gate, Plans
 from fuzz.isolation.errors import NoAnswer, SetupProblem
@@ -147,9 +147,16 @@ def gate(
     saved: tuple[Regression, ...] = (),
     entries: tuple[Entry, ...] = (),
     events: list[Event] | None = None,
+    families: tuple[str, ...] = ("qwen2_vl",),
+    places: int = 1,
+    listener: Listener | None = None,
     **options: Any,
 ) -> Result:
-    """Run a gate between two releases and return its result."""
+    """Run a gate between two releases and return its result.
+
+    The releases are the same objects for all families; with more than one place each process has
+    its own of them.
+    """
     one = Environment("one", Path("/one"), before.version, before.version)
     two = Environment("two", Path("/two"), after.version, after.version)
     result = Result(before.version, after.version)
@@ -160,9 +167,12 @@ def gate(
 
     given: dict[str, Any] = {"cases": 30, "seed": 1, "save_to": folder, "confirm": 3, **options}
     plans = Plans(
-        [Target()] if properties else [], named, Options(properties=properties, **given), saved
+        [Target(family=f) for f in families] if properties else [],
+        named,
+        Options(properties=properties, **given),
+        saved,
     )
-    Gate(one, two, supervise, entries, heard.append, result).run(plans)
+    Gate(one, two, supervise, entries, listener or heard.append, result).run(plans, places)
     return result
 
 

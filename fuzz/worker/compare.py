@@ -20,6 +20,12 @@ def distance(value: torch.Tensor, reference: torch.Tensor) -> float:
     return float(gap / (1.0 + reference.abs().max()))
 
 
+def distances(value: torch.Tensor, reference: torch.Tensor) -> list[float]:
+    """Return the :func:`distance` of each token, (tokens, width) against the same shape."""
+    gaps = (value - reference).abs().amax(1)
+    return [float(d) for d in (gaps / (1.0 + reference.abs().amax(1))).tolist()]
+
+
 def require_close(
     value: torch.Tensor, reference: torch.Tensor, tolerance: float, leg: str, names: str
 ) -> None:

@@ -2,73 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import torch
-from torch.overrides import TorchFunctionMode
+
+from fuzz.worker.widen import widened
 
 LOW: Final = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 """The lanes in which results are judged by :mod:`fuzz.worker.budget`."""
-
-_widening: list[bool] = [False]
-
-
-class _Widen(TorchFunctionMode):
-    """Rewrites every request for float32 into one for float64.
-
-    ``model.double()`` is not enough: norms, rotary embeddings and softmax cast to float32
-    inside, whatever the weights are.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if not _widening[-1]:
-            # A native lane within the exact one.
-            return func(*args, **kwargs)
-        if func is torch.Tensor.float:
-            return args[0].double()
-        if func is torch.conv3d and not kwargs:
-            product = _as_product(*args)
-            if product is not None:
-                return product
-        # A loop and not any(): this runs for every torch call of every case.
-        for a in args:
-            if a is torch.float32:
-                args = tuple(torch.float64 if x is torch.float32 else x for x in args)
-                break
-        if kwargs and kwargs.get("dtype") is torch.float32:
-            kwargs = {**kwargs, "dtype": torch.float64}
-        return func(*args, **kwargs)
-
-
-def _as_product(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    _stride: Any = 1,
-    padding: Any = 0,
-    *_: Any,
-) -> torch.Tensor | None:
-    """Compute a convolution that sees each input once and whole as the matrix product that it is.
-
-    Such is the embedding of patches. On a CPU the kernel for float64 takes 8 ms for what takes
-    0.1 ms this way, a fifth of all time.
-
-    Returns:
-        None for any other convolution.
-    """
-    if x.ndim != 5 or x.shape[1:] != weight.shape[1:] or padding not in (0, (0, 0, 0)):
-        return None
-    out = torch.nn.functional.linear(x.flatten(1), weight.flatten(1), bias)
-    return out[:, :, None, None, None]
 
 
 @contextmanager
@@ -80,17 +23,11 @@ def lane(dtype: str) -> Iterator[None]:
             as it is for a caller of a model in half precision.
     """
     before = torch.get_default_dtype()
-    _widening.append(dtype == "exact")
     torch.set_default_dtype(torch.float64 if dtype == "exact" else torch.float32)
     try:
-        with torch.no_grad():
-            if dtype == "exact":
-                with _Widen():
-                    yield
-            else:
-                yield
+        with torch.no_grad(), widened(dtype == "exact"):
+            yield
     finally:
-        _widening.pop()
         torch.set_default_dtype(before)
 
 

@@ -17,6 +17,9 @@ from fuzz.worker.flash.shadow import LEG, KernelError
 OWN: Final = str(Path(__file__).resolve().parent)
 PLANTS: Final = str(Path(__file__).resolve().parent / "plants")
 GUARD: Final = str(Path(__file__).resolve().parent / "guard")
+BETWEEN: Final = tuple(
+    str(Path(__file__).resolve().with_name(n)) for n in ("widen.py", "patches.py")
+)
 CALLER: Final = "/transformers/"
 UNDER_TEST: Final = (CALLER, "/flash_attn/")
 BACKWARD: Final = "_engine_run_backward"
@@ -154,8 +157,10 @@ def _under_test(file: str) -> bool:
 
 
 def _passes_on(frame: FrameType) -> bool:
-    # The exact lane's and the bounds check's modes stand between the model and every torch call.
-    return frame.f_code.co_name in ("__torch_function__", "__torch_dispatch__")
+    # The exact lane and the bounds check stand between the model and every torch call.
+    code = frame.f_code
+    between = ("__torch_function__", "__torch_dispatch__")
+    return code.co_name in between or code.co_filename in BETWEEN
 
 
 def _name(frame: FrameType) -> str:

@@ -20,6 +20,7 @@ from fuzz.target import Target
 from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import LOW, lane
+from fuzz.worker.patches import as_product
 from fuzz.worker.slim import slim
 
 
@@ -153,6 +154,7 @@ def _build(subject: Subject, build: Build) -> Any:
             model = model.to(LOW[build.cast])
         model = model.to(subject.device)
     release.remember(model)
+    as_product(model)
     subject.plant(model)
     return model
 

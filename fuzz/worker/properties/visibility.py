@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 
 from fuzz.worker import calls, release
-from fuzz.worker.compare import distance
+from fuzz.worker.compare import distances
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Prompt, collate, make_prompt
@@ -22,7 +22,7 @@ from strategies.case import Case, Image
 
 COOL: Final = 0.3
 """Gain of the weights: hot ones sharpen attention until a visible key leaves no trace."""
-MOST: Final = 8
+MOST: Final = 4
 """Text tokens of a row that are changed, spread evenly: each costs a forward."""
 TRACE: Final = 1e-13
 """Least change, relative to one plus the largest logit, that counts as one."""
@@ -124,8 +124,7 @@ def _hold_one(
 ) -> None:
     start, end = span
     dtype = subject.target.dtype
-    for token in range(len(before)):
-        moved = distance(after[token], before[token])
+    for token, moved in enumerate(distances(after, before)):
         hidden = token < start or token >= end + reach
         if hidden and not moved <= tolerance(dtype):
             leg = "earlier tokens" if token < start else "tokens beyond the sliding window"

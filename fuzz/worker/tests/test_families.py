@@ -94,6 +94,33 @@ def with_images(family: str) -> bool:
     return "vision_config" in FAMILIES[family].config
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_wrappers_of_the_exact_lane_compute_what_its_mode_does(
+    family: str, subject_of: Callable[..., Subject]
+) -> None:
+    """Bit for bit: whoever asks for float32 in a family's code asks one of the wrapped functions.
+
+    The mode sees every request, and decides on every failure; where both agree it is asked for
+    nothing else.
+    """
+    import torch
+
+    from fuzz.worker import calls
+    from fuzz.worker.exact import lane
+    from fuzz.worker.subject import model_of
+    from fuzz.worker.widen import everywhere
+
+    subject = subject_of(family=family)
+    case = (IMAGES if with_images(family) else TEXT)[0]
+    model = model_of(subject)
+    with lane("exact"):
+        quick = calls.run(subject, model, case, calls.batch_of(subject, case))
+    with everywhere(), lane("exact"):
+        sure = calls.run(subject, model, case, calls.batch_of(subject, case))
+    for a, b in zip(quick.logits, sure.logits, strict=True):
+        assert torch.equal(a, b)
+
+
 def many_axes(family: str) -> bool:
     config = repr(FAMILIES[family].config)
     return "mrope_section" in config or "xdrope_section" in config
