@@ -20,9 +20,9 @@ from fuzz.session import PROPERTY_KINDS
 from fuzz.target import FLASH, LOW, Target
 from fuzz.verdict import Outcome, Signature
 from strategies.case import Case
-from strategies.cases import KINDS
 from strategies.cases import cases as draw_cases
 from strategies.geometry import geometry_from_plain
+from strategies.kinds import KINDS
 
 Result: TypeAlias = Literal["caught", "MISSED", "expected"]
 

@@ -15,9 +15,9 @@ from fuzz.isolation.told import LateDeath, Ran, Ready
 from fuzz.target import Target
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, has_images
-from strategies.cases import KINDS, kinds_for
-from strategies.cases import Kind as CaseKind
 from strategies.geometry import Geometry, geometry_from_plain
+from strategies.kinds import KINDS, kinds_for
+from strategies.kinds import Kind as CaseKind
 
 PROPERTY_KINDS: Final[Mapping[str, CaseKind]] = {kind: kind for kind in KINDS if kind in CLAIMS}
 """Which kind of case each property gets: the strategies name their kinds as we name properties."""

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz.isolation.supervisor import Supervisor
 from strategies.case import Case, to_json
-from strategies.cases import Kind
 from strategies.cases import cases as draw_cases
 from strategies.geometry import Geometry, geometry_from_plain
+from strategies.kinds import Kind
 
 
 def passing(

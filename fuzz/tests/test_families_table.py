@@ -10,8 +10,8 @@ from fuzz.cli import main
 from fuzz.families import FAMILIES
 from fuzz.families_table import markdown, not_applicable, rotary_of
 from fuzz.session import PROPERTY_KINDS
-from strategies.cases import kinds_for
 from strategies.geometry import without_images
+from strategies.kinds import kinds_for
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -14,7 +14,7 @@ from fuzz.claims import CLAIMS
 from fuzz.families import FAMILIES
 from fuzz.plants import PLANT_NAMES, PLANTS
 from fuzz.session import PROPERTY_KINDS
-from strategies.cases import KINDS
+from strategies.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 

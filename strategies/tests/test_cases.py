@@ -12,8 +12,10 @@ from typing import get_args
 import pytest
 
 from strategies.case import Case, Entry, Image, Text, images_of, to_json
-from strategies.cases import KINDS, MAX_IMAGES, MAX_ROWS, MAX_TOKENS, Kind, cases, kinds_for
+from strategies.cases import cases
 from strategies.geometry import accepts_size, estimated_tokens
+from strategies.kinds import KINDS, Kind, kinds_for
+from strategies.rows import MAX_IMAGES, MAX_ROWS, MAX_TOKENS
 from strategies.tests.examples import (
     GEOMETRIES,
     QWEN2_VL,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from strategies.case import DEFAULT, Call, Case, Image, Text
-from strategies.cases import KINDS, cases
+from strategies.cases import cases
+from strategies.kinds import KINDS
 from strategies.simpler import simpler, size_of
 from strategies.tests.examples import QWEN2_VL, single_draws
 from strategies.validity import problems, refusals

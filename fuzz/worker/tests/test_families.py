@@ -14,7 +14,7 @@ from fuzz.plants import PLANTS
 from fuzz.verdict import Outcome
 from fuzz.worker.tests.test_plants import IN_PROCESS, WITNESSES
 from strategies.case import Call, Case, Image, Text, has_images
-from strategies.cases import KINDS
+from strategies.kinds import KINDS
 
 if TYPE_CHECKING:
     from fuzz.worker.subject import Subject

@@ -12,7 +12,7 @@ from fuzz.plants import PLANTS
 from fuzz.session import PROPERTY_KINDS
 from fuzz.verdict import Outcome
 from strategies.case import Call, Case, Image, Text
-from strategies.cases import KINDS
+from strategies.kinds import KINDS
 from strategies.validity import is_generate
 
 CELLS_2X2 = Image(56, 56)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import find
 
 from strategies.case import Call, Case, Image, Text, images_of
-from strategies.cases import Kind, cases
+from strategies.cases import cases
 from strategies.geometry import estimated_grid, estimated_tokens
+from strategies.kinds import Kind
 from strategies.simpler import simpler
 from strategies.tests.examples import QWEN2_VL, explicit, single_draws
 from strategies.validity import may_be_padded, problems

@@ -1,0 +1,59 @@
+"""How a sequence is fed to the cache, and which positions a caller gives it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from hypothesis import strategies as st
+
+from strategies.cache_positions import cache_positions
+from strategies.geometry import Geometry
+from strategies.weighted import around, powers_of_two, weighted
+
+MAX_DECODE: Final = 3
+"""Most tokens that are fed one by one at the end."""
+_DECODES: Final = weighted(0, MAX_DECODE, (0,))
+# What has to be fed in pieces is fed most simply when its last token comes alone.
+_PIECES: Final = st.sampled_from((1, 0, 0, 0, *range(2, MAX_DECODE + 1)))
+
+# The default value as a group of favourites: three quarters of the draws, or nearly, leave the
+# axis alone. With all axes busy in every case, one that fails early would hide the others.
+_MOSTLY_ZERO: Final = ((0,), (0,), (0,))
+
+
+@st.composite
+def feedings(draw: st.DrawFn, columns: int, in_pieces: bool) -> tuple[int, tuple[int, ...]]:
+    """Draw (decode, chunks): how the columns reach the cache.
+
+    At least one column remains for the rest of the prefill.
+    """
+    decode = min(draw(_PIECES if in_pieces else _DECODES), columns - 1)
+    minimum = int(in_pieces and not decode)
+    chunks = draw(cache_positions(max(2, columns - decode), minimum=minimum))
+    return decode, chunks if columns - decode > 1 else ()
+
+
+@st.composite
+def shifts(draw: st.DrawFn, geometry: Geometry, columns: int) -> tuple[int, int, int]:
+    """Draw (offset, gap, gap_at) for explicit positions."""
+    far = _distances(geometry, columns)
+    offset = draw(far)
+    # A gap at the first column would be an offset under another name.
+    last = max(1, columns - 1)
+    gap, gap_at = draw(far), draw(weighted(1, last, (1, columns // 2, last)))
+    return (offset, gap, gap_at) if gap and columns > 1 else (offset, 0, 0)
+
+
+@lru_cache(maxsize=2048)
+def _distances(geometry: Geometry, columns: int) -> st.SearchStrategy[int]:
+    limit = geometry.max_positions
+    high = max(100_000, 2 * limit)
+    return weighted(
+        0,
+        high,
+        *_MOSTLY_ZERO,
+        (1, *powers_of_two(high)),
+        (100_000,),
+        (max(0, limit - columns), *around((limit,)), 2 * limit),
+    )

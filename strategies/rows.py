@@ -1,0 +1,131 @@
+"""The rows of a batch: text and images, within a budget of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from hypothesis import strategies as st
+
+from strategies.case import Image, Row, Segment, Text, images_of
+from strategies.geometry import Geometry, estimated_tokens
+from strategies.image_sizes import image_sizes
+from strategies.kinds import Demands
+from strategies.prompt_lengths import DEFAULT_CAP, prompt_lengths
+from strategies.weighted import weighted
+
+MAX_TOKENS: Final = 160
+"""Longest row, in estimated tokens: a forward has to stay cheap."""
+MAX_ROWS: Final = 3
+MAX_IMAGES: Final = 4
+"""Most images in one row."""
+IMAGE_BUDGET: Final = 32
+"""Most tokens of an image that is added since the property needs one more."""
+_TEXT_AFTER_IMAGE: Final = 24
+_RARELY: Final = weighted(0, 1, (0,))
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one row may hold.
+
+    Attributes:
+        text_only: whether the images that are drawn are left out again. They are drawn all the
+            same, so that the shrinker can change the entry point and keep the text.
+        images: most images.
+        budget: most tokens, estimated.
+        cap: most tokens of one run of text.
+    """
+
+    text_only: bool = False
+    images: int = MAX_IMAGES
+    budget: int = MAX_TOKENS
+    cap: int = DEFAULT_CAP
+
+
+@st.composite
+def batches_of_rows(
+    draw: st.DrawFn, geometry: Geometry, demands: Demands, prompt: Prompt
+) -> tuple[Row, ...]:
+    """Draw the rows of a batch, as many and as long as a property demands."""
+    rows = draw(_lists_ofprompt_rows(geometry, demands.rows, prompt))
+    if draw(_RARELY):
+        # Rows of one length need no padding and so no mask: chance alone hardly draws them.
+        rows = rows[:1] * len(rows)
+    count = sum(len(images_of(row)) for row in rows)
+    for image in draw(_more_images(geometry, demands.images))[count:]:
+        at = draw(st.integers(0, len(rows) - 1))
+        rows[at] = (*rows[at], fitted(geometry, image, IMAGE_BUDGET))
+    missing = demands.tokens - max(estimated_tokens(geometry, row) for row in rows)
+    if missing > 0:
+        rows = [_lengthened(row, missing) if row == rows[0] else row for row in rows]
+    return tuple(rows)
+
+
+@st.composite
+def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
+    """Draw one prompt: text, then images, each with text after it."""
+    images: list[Image] = []
+    texts: list[int] = []
+    if geometry.images:
+        # Two lists instead of one of pairs: Hypothesis deletes at most five choices in a row,
+        # which is just an image and that there is one.
+        images = draw(_lists_of_images(geometry, prompt.images))
+        texts = draw(_lists_of_texts(geometry, prompt.images, min(prompt.cap, _TEXT_AFTER_IMAGE)))
+    if prompt.text_only:
+        images = []
+    first = draw(prompt_lengths(geometry, minimum=0 if images else 1, cap=prompt.cap))
+    row: list[Segment] = [Text(first)] if first else []
+    left = prompt.budget - first
+    for n, size in enumerate(images):
+        image = fitted(geometry, size, left)
+        needs = estimated_tokens(geometry, (image,))
+        # The first image stays whatever it needs: some processors make much of the smallest.
+        if needs > left and n:
+            break
+        row.append(image)
+        left = max(0, left - needs)
+        tokens = min(texts[n], left) if n < len(texts) else 0
+        if tokens:
+            row.append(Text(tokens))
+            left -= tokens
+    return tuple(row)
+
+
+def _lengthened(row: Row, tokens: int) -> Row:
+    """Add text tokens at the end of a row."""
+    last = row[-1]
+    if isinstance(last, Text):
+        return (*row[:-1], Text(last.tokens + tokens))
+    return (*row, Text(tokens))
+
+
+def fitted(geometry: Geometry, image: Image, tokens: int) -> Image:
+    """Halve an image until it needs no more than the tokens given, or cannot be smaller."""
+    while estimated_tokens(geometry, (image,)) > tokens and (image.width, image.height) != (1, 1):
+        image = Image(-(-image.width // 2), -(-image.height // 2))
+    return image
+
+
+@lru_cache(maxsize=64)
+def _lists_ofprompt_rows(
+    geometry: Geometry, fewest: int, prompt: Prompt
+) -> st.SearchStrategy[list[Row]]:
+    return st.lists(prompt_rows(geometry, prompt), min_size=fewest, max_size=MAX_ROWS)
+
+
+@lru_cache(maxsize=64)
+def _lists_of_images(geometry: Geometry, most: int) -> st.SearchStrategy[list[Image]]:
+    return st.lists(image_sizes(geometry), max_size=most)
+
+
+@lru_cache(maxsize=64)
+def _more_images(geometry: Geometry, count: int) -> st.SearchStrategy[list[Image]]:
+    sizes = image_sizes(geometry) if count else st.nothing()
+    return st.lists(sizes, min_size=count, max_size=count)
+
+
+@lru_cache(maxsize=64)
+def _lists_of_texts(geometry: Geometry, most: int, cap: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(prompt_lengths(geometry, minimum=0, cap=cap), max_size=most)
