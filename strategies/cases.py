@@ -56,6 +56,9 @@ _SIDES: Final[st.SearchStrategy[Side]] = st.sampled_from(("left", "right"))
 _MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "train"))
 _BOOLEANS: Final = st.booleans()
 _RARELY: Final = weighted(0, 1, (0,))
+# Failures that several axes bring about together hardly come up while each axis is mostly left
+# alone; what one axis hides needs cases that leave it alone (swarm testing, Groce et al., 2012).
+_BUSY: Final = st.sampled_from((False, True, True, True))
 _ROOMS: Final = weighted(0, _MAX_ROOM, (0, 1))
 
 
@@ -93,7 +96,9 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     entries = _STATEFUL_ENTRIES if demands.stateful else _ALL_ENTRIES
     entry = possible(geometry, draw(_FORWARD_ENTRIES if demands.forward_only else entries))
     least = demands.extra_padding
-    padding = draw(weighted(least, _MAX_PADDING, (least,), (least,), (least,), (1,)))
+    busy = draw(_BUSY)
+    quiet = () if busy else ((least,), (least,))
+    padding = draw(weighted(least, _MAX_PADDING, (least,), *quiet, (1,)))
     gain = draw(_GAINS)
     seed = draw(_SEEDS)
     if demands.plain:
@@ -101,7 +106,7 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         prompt = Prompt(budget=budget, cap=min(DEFAULT_CAP, budget))
         rows = draw(batches_of_rows(geometry, demands, prompt))
         return Case(rows=rows, gain=gain, seed=seed)
-    static = draw(_RARELY)
+    static = draw(_BOOLEANS) if busy else draw(_RARELY)
     room = draw(_ROOMS)
     side = draw(_SIDES)
     mask = not draw(_BOOLEANS)
@@ -122,7 +127,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     fed_on = demands.fed_in_pieces and entry == "forward-implicit"
     if not padded or is_generate(entry) or fed_on:
         side = "left"
-    decode, chunks = draw(feedings(columns, demands.fed_in_pieces or (single and columns > 1)))
+    in_pieces = demands.fed_in_pieces or (single and columns > 1)
+    decode, chunks = draw(feedings(columns, in_pieces, busy))
     if is_generate(entry):
         decode, chunks = max(1, decode), ()
     elif entry == "forward-implicit" and side == "right":
@@ -136,7 +142,7 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         # Where positions have one axis, a jump means that another sequence begins there.
         gap, gap_at = 0, 0
     history: list[Call] = []
-    if draw(_RARELY) or demands.history:
+    if draw(_BOOLEANS if busy else _RARELY) or demands.history:
         history = draw(earlier_calls(geometry, demands.history))
     mode: Mode = draw(_MODES) if demands.trained else "eval"
     if is_generate(entry) or not trainable(rows):

@@ -14,6 +14,7 @@ from strategies.weighted import around, powers_of_two, weighted
 MAX_DECODE: Final = 3
 """Most tokens that are fed one by one at the end."""
 _DECODES: Final = weighted(0, MAX_DECODE, (0,))
+_EVEN: Final = st.integers(0, MAX_DECODE)
 # What has to be fed in pieces is fed most simply when its last token comes alone.
 _PIECES: Final = st.sampled_from((1, 0, 0, 0, *range(2, MAX_DECODE + 1)))
 
@@ -23,12 +24,21 @@ _MOSTLY_ZERO: Final = ((0,), (0,), (0,))
 
 
 @st.composite
-def feedings(draw: st.DrawFn, columns: int, in_pieces: bool) -> tuple[int, tuple[int, ...]]:
+def feedings(
+    draw: st.DrawFn, columns: int, in_pieces: bool, busy: bool
+) -> tuple[int, tuple[int, ...]]:
     """Draw (decode, chunks): how the columns reach the cache.
 
     At least one column remains for the rest of the prefill.
+
+    Args:
+        draw: Hypothesis's.
+        columns: how many there are.
+        in_pieces: whether they have to be two pieces or more.
+        busy: whether tokens are fed one by one as often as not.
     """
-    decode = min(draw(_PIECES if in_pieces else _DECODES), columns - 1)
+    decodes = _PIECES if in_pieces else _EVEN if busy else _DECODES
+    decode = min(draw(decodes), columns - 1)
     minimum = int(in_pieces and not decode)
     chunks = draw(cache_positions(max(2, columns - decode), minimum=minimum))
     return decode, chunks if columns - decode > 1 else ()
