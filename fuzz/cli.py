@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from fuzz import interrupts, known_options
+from fuzz import checkpoint, interrupts, known_options
 from fuzz.bench import options as benches
-from fuzz.checkpoint import family_in
 from fuzz.environments import cli as environments
 from fuzz.errors import CannotJudge, UsageProblem, choose, print_error
 from fuzz.families import FAMILIES
@@ -24,7 +23,7 @@ from fuzz.isolation.errors import SetupProblem
 from fuzz.map import options as maps
 from fuzz.plants import PLANT_NAMES
 from fuzz.reports import options as reports
-from fuzz.target import ATTENTION, DTYPES, Target
+from fuzz.target import ATTENTION, DTYPES, REAL, WEIGHTS, Target
 
 _DAY: Final = 86_400.0
 WRAPPED_TIMES: Final = 30
@@ -309,7 +308,7 @@ def add_target_options(add: Callable[..., object], plants: bool = True) -> None:
         default="",
         help="model family (default: that of --model's config.json, else qwen2_vl)",
     )
-    add("--model", default="", metavar="DIR", help="a checkpoint directory, for its config")
+    add_checkpoint_options(add)
     add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
     add("--device", default="cpu", help="torch device (default: cpu)")
@@ -324,17 +323,30 @@ def add_target_options(add: Callable[..., object], plants: bool = True) -> None:
     )
 
 
+def add_checkpoint_options(add: Callable[..., object]) -> None:
+    """Add ``--model`` and ``--weights`` to a parser; see :func:`add_target_options`."""
+    add("--model", default="", metavar="DIR", help="a checkpoint directory, for its config")
+    add(
+        "--weights",
+        default="random",
+        help="random, or real for those that lie in --model's directory; of the layers that are "
+        "kept only (default: random)",
+    )
+
+
 def target_from(arguments: argparse.Namespace) -> Target:
     """Return the target that options name.
 
     Raises:
         UsageProblem: an option names nothing known.
     """
-    family = choose("family", arguments.family or "qwen2_vl", FAMILIES)
-    if arguments.model and not Path(arguments.model).is_dir():
-        raise UsageProblem(f"{arguments.model}: no such model directory")
-    if arguments.model and not arguments.family:
-        family = family_in(Path(arguments.model))
+    weights = choose("kind of weights", arguments.weights, WEIGHTS)
+    if weights == REAL and not arguments.model:
+        raise UsageProblem("--weights real: expected --model DIR, where they lie")
+    # A directory may be of a family that is read off it; then it is not among those listed.
+    named = checkpoint.check(Path(arguments.model), weights) if arguments.model else ""
+    known = {*FAMILIES, *filter(None, [named])}
+    family = choose("family", arguments.family or named or "qwen2_vl", known)
     if not re.fullmatch(r"cpu|cuda(:\d+)?", arguments.device):
         raise UsageProblem(f"unknown device {arguments.device!r}; expected cpu, cuda or cuda:N")
     return Target(
@@ -344,6 +356,7 @@ def target_from(arguments: argparse.Namespace) -> Target:
         dtype=choose("dtype", arguments.dtype, DTYPES),
         device=arguments.device,
         plants=plants_of(getattr(arguments, "plant", ())),
+        weights=weights,
     )
 
 

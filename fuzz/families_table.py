@@ -48,6 +48,9 @@ def lines() -> Iterator[str]:
         yield f"  special: {family.special}"
         for name, reason in not_applicable(family).items():
             yield f"  {name} is not applicable: {reason}"
+    yield "any other model_type, with --model DIR: what is needed is read off the directory's"
+    yield "  config, the model's code and the running model; what cannot be decided is said, and"
+    yield "  the properties that need it are not applicable"
 
 
 def markdown() -> Iterator[str]:

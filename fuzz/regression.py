@@ -16,7 +16,7 @@ from fuzz.families import FAMILIES
 from fuzz.files import locked, read_json, write_json
 from fuzz.finding import Finding, takes_two
 from fuzz.plants import PLANT_NAMES
-from fuzz.target import ATTENTION, DTYPES, Target, target_from_plain, target_to_plain
+from fuzz.target import ATTENTION, DTYPES, REAL, WEIGHTS, Target, target_from_plain, target_to_plain
 from fuzz.verdict import Signature
 from strategies.case import Case, CaseError, from_plain, to_json, to_plain
 from strategies.simpler import size_of
@@ -142,12 +142,13 @@ def load(path: Path) -> Regression:
     try:
         signature = Signature(**data["signature"])
         target = Target(
-            family=_one_of(data["family"], FAMILIES),
+            family=_family(data["family"], data.get("model", "")),
             model=str(data.get("model", "")),
             attn=_one_of(data["attn"], ATTENTION),
             dtype=_one_of(data["dtype"], DTYPES),
             device=str(data["device"]),
             plants=_plants(data.get("plants", [])),
+            weights=_one_of(data.get("weights", "random"), WEIGHTS),
         )
         return Regression(
             path=path,
@@ -204,6 +205,8 @@ def _to_plain(finding: Finding) -> dict[str, Any]:
         data["plants"] = list(target.plants)
     if target.model:
         data["model"] = target.model
+    if target.weights == REAL:
+        data["weights"] = target.weights
     return data
 
 
@@ -211,6 +214,11 @@ def _plants(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"plants: expected a list of names, got {value!r}")
     return tuple(_one_of(name, PLANT_NAMES) for name in value)
+
+
+def _family(value: object, model: object) -> str:
+    # One that has no file of data is read off the directory.
+    return value if model and isinstance(value, str) and value else _one_of(value, FAMILIES)
 
 
 def _one_of(value: object, known: Any) -> str:  # noqa: ANN401 - any collection of names

@@ -71,9 +71,7 @@ def headline(signature: Signature, message: str) -> str:
 def target_in_words(target: Target) -> str:
     """Return what is fuzzed, in a few words."""
     planted = f", planted: {', '.join(target.plants)}" if target.plants else ""
-    return (
-        f"{target.model or target.family} ({target.attn}, {target.dtype}, {target.device}{planted})"
-    )
+    return f"{target.name} ({target.attn}, {target.dtype}, {target.device}{planted})"
 
 
 def versions_in_words(versions: Mapping[str, str]) -> str:
@@ -111,7 +109,7 @@ def command(target: Target, options: Options) -> str:
     """Return the command line of a run, its seed included; what is at its default is left out."""
     default = Target()
     words = ["ropefuzz", "run", "--family", target.family, "--seed", str(options.seed)]
-    for name in ("model", "attn", "dtype", "device"):
+    for name in ("model", "weights", "attn", "dtype", "device"):
         if getattr(target, name) != getattr(default, name):
             words += [f"--{name}", getattr(target, name)]
     if options.properties != tuple(CLAIMS):

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from fuzz import campaign
 from fuzz.bench import faults as matrix
 from fuzz.campaign import Look, Plan, Tally
-from fuzz.families import FAMILIES
+from fuzz.families import family_of
 from fuzz.faults import FAULTS, PREFIX, REAL, Fault
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.supervisor import Supervisor
@@ -83,7 +83,7 @@ def _has_one_axis(lane: Lane) -> bool:
 
 
 def _has_no_grids(lane: Lane) -> bool:
-    return not lane.images or not FAMILIES[lane.target.family].placing.startswith("grid")
+    return not lane.images or not family_of(lane.target.family).placing.startswith("grid")
 
 
 _NO_GRIDS: Final = "what sets it off is a grid of patches, which the target is not given"
@@ -181,7 +181,7 @@ def main(
     limit = limit_mib or MEMORY_LIMIT_MIB[target.device.partition(":")[0]]
     counts: Counter[Result] = Counter()
     began = time.monotonic()
-    print(f"selfcheck of {target.family} ({target.attn}, {target.dtype}, {target.device})")
+    print(f"selfcheck of {target.name} ({target.attn}, {target.dtype}, {target.device})")
     try:
         with supervise(
             target,

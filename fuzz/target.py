@@ -10,6 +10,8 @@ FLEX: Final = "flex_attention"
 ATTENTION: Final = ("sdpa", "eager", FLASH, FLEX)
 LOW: Final = ("float16", "bfloat16")
 DTYPES: Final = ("exact", "float32", *LOW)
+REAL: Final = "real"
+WEIGHTS: Final = ("random", REAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Target:
             or ``bfloat16`` as shipped.
         device: a torch device string.
         plants: names of the defects put into the model on purpose.
+        weights: ``random``, or ``real`` for those that lie in the checkpoint directory.
     """
 
     family: str = "qwen2_vl"
@@ -34,6 +37,14 @@ class Target:
     dtype: str = "exact"
     device: str = "cpu"
     plants: tuple[str, ...] = ()
+    weights: str = "random"
+
+    @property
+    def name(self) -> str:
+        """What people call it: the checkpoint directory with its weights, or the family."""
+        if self.weights == REAL:
+            return f"{self.model} with its real weights"
+        return self.model or self.family
 
 
 def target_to_plain(target: Target) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from fuzz.families import (
     smolvlm,
 )
 from fuzz.families.family import Family
+from fuzz.families.unlisted import unlisted
 
 FAMILIES: Final[dict[str, Family]] = {
     f.name: f
@@ -61,3 +62,8 @@ FAMILIES: Final[dict[str, Family]] = {
         paligemma.FAMILY,
     )
 }
+
+
+def family_of(name: str) -> Family:
+    """Return a family by name: its data, or one that is read off a checkpoint directory."""
+    return FAMILIES[name] if name in FAMILIES else unlisted(name)

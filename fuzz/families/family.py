@@ -23,7 +23,8 @@ class Family:
             text model.
         frame_tokens: tokens around an image's cells (its start and end marker).
         special: one sentence on what is special about it.
-        placing: how an image becomes tokens and tensors, a name in :mod:`fuzz.worker.placing`.
+        placing: how an image becomes tokens and tensors, a name in :mod:`fuzz.worker.placing`;
+            "" where that is not known, and images are not drawn.
         most_tiles: most tiles of an image, a small whole beside them included.
         told_of_tokens: what the model is told of each token beside its id: ``images`` (which ones
             are placeholders), ``prefix`` (which ones are not yet the answer) or "" for nothing.
@@ -53,6 +54,11 @@ class Family:
     pairs: str = "halves"
     not_relative: str = ""
     model_type: str = ""
+
+    @property
+    def listed(self) -> bool:
+        """Whether it has a file of data; the others are read off a checkpoint directory."""
+        return bool(self.config)
 
     @property
     def kind(self) -> str:

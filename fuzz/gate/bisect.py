@@ -15,7 +15,7 @@ from fuzz import ledger, regression
 from fuzz.environments.store import Environment, Store
 from fuzz.errors import CannotJudge, UsageProblem
 from fuzz.events import Notice
-from fuzz.families import FAMILIES
+from fuzz.families import family_of
 from fuzz.files import locked
 from fuzz.finding import takes_two
 from fuzz.isolation.errors import SetupProblem
@@ -68,7 +68,7 @@ def main(
     if takes_two(saved.property, saved.signature):
         raise UsageProblem(f"{arguments.file}: compares two releases, so none of them fails it")
     before = set(store.names())
-    family = FAMILIES[saved.target.family]
+    family = family_of(saved.target.family)
     releases = [r for r in store.releases() if Version(r) >= Version(family.since)]
 
     refused: set[str] = set()

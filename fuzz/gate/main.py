@@ -28,6 +28,13 @@ from fuzz.session import Options
 from fuzz.target import Target
 from fuzz.terminal import Terminal
 
+_DEFAULTS: Final = (
+    ("model", ""),
+    ("weights", "random"),
+    ("attn", "sdpa"),
+    ("dtype", "exact"),
+    ("device", "cpu"),
+)
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "regressions"
 
 
@@ -177,7 +184,7 @@ def _command(arguments: argparse.Namespace, pair: list[str], options: Options) -
     """Return the command line that does the same; what is at its default is left out."""
     words = ["ropefuzz", "gate", *pair]
     words += [word for f in arguments.family for word in ("--family", f)]
-    for name, default in (("model", ""), ("attn", "sdpa"), ("dtype", "exact"), ("device", "cpu")):
+    for name, default in _DEFAULTS:
         if (value := getattr(arguments, name)) != default:
             words += [f"--{name}", value]
     words += [word for p in arguments.property for word in ("--property", p)]

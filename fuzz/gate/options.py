@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     add("--baseline", default=INSTALLED, metavar="A", help=f"{what} (default: %(default)s)")
     add("--candidate", default=NEWEST, metavar="B", help="likewise (default: %(default)s)")
     add("--family", action="append", default=[], help="only this one; repeat it (default: all)")
-    add("--model", default="", metavar="DIR", help="a checkpoint directory, for its config")
+    cli.add_checkpoint_options(add)
     add("--property", action="append", default=[], metavar="ID", help="only this one; repeat it")
     add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")

@@ -385,4 +385,4 @@ def _is_claim(property_id: str) -> bool:
 
 
 def _name(target: Target) -> str:
-    return target.model or target.family
+    return target.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from fuzz.families import FAMILIES
+from fuzz.families import family_of
 
 _MOVED: Final = ("rope_", "partial_rotary_factor")
 """Read back under one name, in ``rope``, whatever a release calls them."""
@@ -25,7 +25,7 @@ def differences(
         family: the family.
     """
     found = []
-    asked = _names(FAMILIES[family].config)
+    asked = _names(family_of(family).config)
     for part in ("config", "rope", "processor"):
         one, other = baseline[part], candidate[part]
         for name in sorted({*one, *other}):

@@ -123,7 +123,7 @@ def main(
             terminal.close()
     release = ready.versions["transformers"]
     terminal.line(
-        f"{target.model or target.family} ({target.attn}, {target.dtype}), "
+        f"{target.name} ({target.attn}, {target.dtype}), "
         f"transformers {release}: {probe.runs} checks"
     )
     for plane in planes(probe.geometry.images):
@@ -154,7 +154,7 @@ def main(
         if arguments.save is not None:
             name = planes(probe.geometry.images)[0]
             labels = (AXES[name.over[0]].label, AXES[name.over[1]].label)
-            title = f"{target.model or target.family} ({target.attn}), transformers {release}"
+            title = f"{target.name} ({target.attn}), transformers {release}"
             marks = swept[name.name]
             xs, ys = sorted({x for x, _ in marks.marks}), sorted({y for _, y in marks.marks})
             plot.save(arguments.save, marks, labels, title, ticks(grids, name.over, xs, ys))
@@ -213,6 +213,7 @@ def _plain(
         "kind": "ropefuzz envelope",
         "family": target.family,
         "model": target.model,
+        "weights": target.weights,
         "attn": target.attn,
         "dtype": target.dtype,
         "device": target.device,

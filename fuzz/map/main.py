@@ -106,7 +106,7 @@ def main(
             terminal.close()
     release = ready.versions["transformers"]
     planted = f", planted: {', '.join(plants)}" if plants else ""
-    name = f"{saved.property} of {target.model or target.family}, transformers {release}{planted}"
+    name = f"{saved.property} of {target.name}, transformers {release}{planted}"
     lines = [f"{name}: {describe(saved.case)}", _counted(made, swept)]
     lines += picture(swept, xs, ys, axes[0].label, axes[1].label, made.merged)
     rule = rule_of(made, swept)

@@ -139,7 +139,7 @@ def _finding(found: Found, name: str) -> Iterable[str]:
     yield f"<h3>{_safe(title)}</h3><dl>"
     target = finding.target
     release = finding.versions.get("transformers", "unknown")
-    on = f"{target.model or target.family} ({target.attn}, {target.dtype}), transformers {release}"
+    on = f"{target.name} ({target.attn}, {target.dtype}), transformers {release}"
     for term, text in [("on", on), *finding_rows(finding, found.path, found.note)]:
         shown = f"<code>{_safe(text)}</code>" if term in _CODE else _safe(text)
         yield f"<dt>{_safe(term)}</dt><dd>{shown}</dd>"

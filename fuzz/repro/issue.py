@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fuzz import ledger
 from fuzz.claims import sentence_of
-from fuzz.families import FAMILIES
+from fuzz.families import family_of
 from fuzz.regression import Regression
 from fuzz.repro.script import seen_on, what_of
 from strategies.words import describe
@@ -20,7 +20,7 @@ def issue_of(saved: Regression, entry: ledger.Entry | None, script: str) -> str:
     """
     target = saved.target
     what = what_of(saved, entry)
-    family = FAMILIES[target.family]
+    family = family_of(target.family)
     expected = sentence_of(saved.property)
     parts = [
         ("What is wrong", f"{family.title} (`{family.architecture}`): {what}."),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fuzz import ledger, regression
 from fuzz.errors import UsageProblem
-from fuzz.families import FAMILIES
+from fuzz.families import family_of
 from fuzz.regression import Regression
 from fuzz.repro.facts import facts_of
 from fuzz.repro.issue import issue_of
@@ -40,7 +40,7 @@ def text_of(path: Path, issue: bool = False) -> str:
 def known_as(saved: Regression) -> ledger.Entry | None:
     """Return what the ledgers say of a finding: the shipped one, and that of its folder."""
     folder = saved.path.resolve().parent.parent
-    window = facts_of(FAMILIES[saved.target.family]).window
+    window = facts_of(family_of(saved.target.family)).window
     if saved.target.plants:
         return None
     for entry in (*ledger.shipped(), *ledger.load(folder)):

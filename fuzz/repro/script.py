@@ -9,7 +9,7 @@ from typing import Final
 from fuzz import ledger
 from fuzz.claims import sentence_of
 from fuzz.errors import UsageProblem
-from fuzz.families import FAMILIES
+from fuzz.families import family_of
 from fuzz.finding import takes_two
 from fuzz.plants import PLANTS
 from fuzz.regression import Regression
@@ -48,7 +48,7 @@ def script_of(saved: Regression, entry: ledger.Entry | None = None) -> str:
         UsageProblem: it cannot be made a script; the message says what is not supported.
     """
     _refuse(saved)
-    facts = facts_of(FAMILIES[saved.target.family])
+    facts = facts_of(family_of(saved.target.family))
     low = _low(saved)
     lane = _lane(saved, facts, low)
     writer = Writer(facts, saved)
@@ -251,7 +251,7 @@ def seen_on(saved: Regression) -> str:
 
 def _comment(saved: Regression, entry: ledger.Entry | None) -> list[str]:
     paragraphs = [
-        f"{FAMILIES[saved.target.family].title}: {what_of(saved, entry)}.",
+        f"{family_of(saved.target.family).title}: {what_of(saved, entry)}.",
         f"Smallest case: {describe(saved.case)}. Claim: {sentence_of(saved.property)}.",
     ]
     for name in saved.target.plants:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from fuzz.regression import load, regressions_in
 from fuzz.tests.test_cli import ropefuzz
 from strategies.case import Image
+
+LLAMA: Final = """
+import sys
+from transformers import LlamaConfig, LlamaForCausalLM
+sizes = dict(vocab_size=160, hidden_size=64, intermediate_size=96, num_hidden_layers=4)
+heads = dict(num_attention_heads=2, num_key_value_heads=1, pad_token_id=150, eos_token_id=151)
+LlamaForCausalLM(LlamaConfig(**sizes, **heads)).save_pretrained(sys.argv[1])
+"""
 
 
 def fuzz(folder: Path, plant: str, cases: int, *options: str, property_id: str = "no_crash") -> str:
@@ -95,3 +106,26 @@ def test_a_process_that_dies_is_made_small_and_confirmed(tmp_path: Path, plant: 
         assert len(case.rows) == 1
     else:
         assert case.side == "right"
+
+
+def test_a_finding_on_real_weights_is_replayed_while_they_are_there(tmp_path: Path):
+    """On another directory's weights it is another finding; on a directory that is gone none."""
+    folder = tmp_path / "model"
+    made = subprocess.run(
+        [sys.executable, "-c", LLAMA, str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert made.returncode == 0, made.stderr
+    options = ("--model", str(folder), "--weights", "real")
+    printed = fuzz(tmp_path, "causal-off-by-one", 5, *options, property_id="causality")
+    assert f"\n{folder} with its real weights (sdpa, exact, cpu, planted: " in printed
+    assert f"--model {folder} --weights real" in printed.splitlines()[-1]
+    (path,) = regressions_in(tmp_path / "saves")
+    assert (load(path).target.model, load(path).target.weights) == (str(folder), "real")
+    planted = ropefuzz(tmp_path, "replay", str(path), "--plant", "causal-off-by-one")
+    assert planted.stdout.startswith(f"FAILED {path}: ")
+    without = ropefuzz(tmp_path, "replay", str(path))
+    assert without.stdout == f"FIXED  {path}: passes\n"
+    (folder / "model.safetensors").unlink()
+    folder.rename(tmp_path / "elsewhere")
+    gone = ropefuzz(tmp_path, "replay", str(path))
+    assert (gone.stdout, gone.returncode) == (f"ERROR  {folder}: no such model directory\n", 2)

@@ -46,4 +46,5 @@ def test_the_command_lists_every_family_with_its_reasons(
     assert main(["families"]) == 0
     said = capsys.readouterr().out
     assert all(f"{name}: " in said for name in FAMILIES)
+    assert "any other model_type, with --model DIR: " in said
     assert "packing_invariance is not applicable: linear attention carries" in said

@@ -37,7 +37,9 @@ def problem_of(path: Path) -> str:
 
 
 def test_what_is_saved_can_be_loaded(tmp_path: Path):
-    target = Target(attn="eager", dtype="float32", model="/m", plants=("abort", "exit"))
+    target = Target(
+        attn="eager", dtype="float32", model="/m", weights="real", plants=("abort", "exit")
+    )
     one = finding(case=FIRST, target=target, property="causality")
     path, written = save(one, tmp_path)
     assert written

@@ -25,7 +25,7 @@ def geometry_of(subject: Subject) -> Geometry:
         "alike_up_to": release.rope_settings(subject.config).limit,
     }
     vision = release.vision_config(subject.config)
-    if vision is None:
+    if vision is None or not subject.family.placing:
         return without_images(**sizes)
     if not subject.family.placing.startswith("grid"):
         return _unmerged(subject, vision, sizes)

@@ -14,7 +14,7 @@ import torch
 from fuzz.worker import placing, release
 from fuzz.worker.exact import LOW
 from fuzz.worker.placing import Placed
-from fuzz.worker.subject import Subject, special_ids
+from fuzz.worker.subject import Subject, text_ids
 from strategies.case import Image, Row, Text
 
 
@@ -131,7 +131,7 @@ def make_prompt(
             segment, and nothing else.
     """
     config = subject.config
-    limit = min(special_ids(config), default=release.text_config(config).vocab_size)
+    text = text_ids(config)
     ids: list[int] = []
     types: list[int] = []
     images: list[Placed] = []
@@ -140,9 +140,11 @@ def make_prompt(
         own = seed * 10_007 + number
         change = last if number == len(row) - 1 else 0
         if isinstance(segment, Text):
-            drawn = np.random.default_rng(own).integers(0, limit, segment.tokens).tolist()
+            drawn = (
+                np.random.default_rng(own).integers(text.start, text.stop, segment.tokens).tolist()
+            )
             if change and drawn:
-                drawn[-1] = (drawn[-1] + change) % limit
+                drawn[-1] = text[(drawn[-1] - text.start + change) % len(text)]
             ids += drawn
             types += [0] * segment.tokens
             continue

@@ -15,6 +15,10 @@ from torch import nn
 OLDEST: Final = "4.45"
 FRESH: Final = "fresh_inv_freq"
 """Attribute of a rotary module that :func:`remember` sets and :func:`forget` reads."""
+ATTENDING: Final = ("full_attention", "sliding_attention", "chunked_attention")
+"""Kinds of layers whose cache is keys and values."""
+EXPERTS: Final = ("num_experts", "n_routed_experts", "num_local_experts")
+"""Names under which configs say how many experts there are."""
 MODULES: Final = "modules_of_the_model"
 """Attribute of a model that keeps all of its modules."""
 
@@ -155,6 +159,10 @@ def text_model(model: nn.Module) -> Any:
     for module in model.modules():
         if hasattr(module, "embed_tokens") and hasattr(module, "layers"):
             return module
+    for module in model.modules():
+        # GPT-NeoX calls the first another name.
+        if hasattr(module, "rotary_emb") and hasattr(module, "layers"):
+            return module
     raise LookupError("no module with embed_tokens and layers")
 
 
@@ -216,9 +224,11 @@ def use_all_experts(config: Any) -> None:
     without a defect.
     """
     text = text_config(config)
-    for name in ("num_experts", "n_routed_experts"):
+    for name in EXPERTS:
         if isinstance(count := getattr(text, name, None), int):
             text.num_experts_per_tok = count
+            if isinstance(groups := getattr(text, "n_group", None), int):
+                text.topk_group = groups
 
 
 def projector(model: nn.Module) -> Any:
@@ -345,7 +355,7 @@ def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
     import transformers
 
     config = text_config(model.config)
-    if "linear_attention" in (getattr(config, "layer_types", None) or ()):
+    if {*(getattr(config, "layer_types", None) or ())} - set(ATTENDING):
         # Has a state beside keys and values; early releases of Qwen3.5 had a class for it.
         own = [
             cls

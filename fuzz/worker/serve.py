@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from fuzz.claims import ACROSS
-from fuzz.families import FAMILIES
 from fuzz.target import FLASH, FLEX, target_from_plain
 from fuzz.verdict import Outcome, outcome_to_plain
 from fuzz.worker.errors import WorkerSetupError
@@ -53,16 +52,17 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
     from packaging.version import Version
 
     from fuzz.worker import flash, flex, release
+    from fuzz.worker.unlisted import family_for
 
     if Version(transformers.__version__) < Version(release.OLDEST):
         raise WorkerSetupError(
             f"transformers {transformers.__version__} is too old, {release.OLDEST} or newer "
             "is needed"
         )
-    family = FAMILIES[target["family"]]
     # Before anything of transformers that asks for flash-attn is imported.
     installed = flash.set_up(target["device"])
     obstacles = {FLASH: flash.obstacle(target["dtype"])}
+    family = family_for(target_from_plain(target))
     if not hasattr(transformers, family.architecture):
         raise WorkerSetupError(
             f"transformers {transformers.__version__} has no {family.architecture} (family "
@@ -101,6 +101,7 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     from fuzz.worker.applicability import not_applicable
     from fuzz.worker.device import fragile, missing, probe
     from fuzz.worker.geometry import geometry_of
+    from fuzz.worker.look import looked_at
     from fuzz.worker.plants import planter
     from fuzz.worker.subject import make_subject, model_of
     from strategies.geometry import geometry_to_plain
@@ -111,6 +112,7 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     model_of(subject)
     seconds = time.perf_counter() - began
+    subject.family, said = looked_at(subject)
     if lost := probe(subject.device):
         # On a device that a fork cannot use this shows before any case is blamed for it.
         raise RuntimeError(f"{subject.device} does not work in this process: {lost}")
@@ -119,7 +121,7 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     return {
         "geometry": geometry_to_plain(geometry_of(subject)),
         "build_seconds": seconds,
-        "unchecked": _state["unchecked"],
+        "unchecked": [*_state["unchecked"], *said],
         "not_applicable": _state["not_applicable"],
         "fragile": fragile(subject.device),
     }

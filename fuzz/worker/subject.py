@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from fuzz.families import FAMILIES
+from fuzz import checkpoint
+from fuzz.errors import UsageProblem
 from fuzz.families.family import Family
-from fuzz.target import Target
+from fuzz.target import REAL, Target
 from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import LOW, lane
 from fuzz.worker.patches import as_product
 from fuzz.worker.slim import slim
+from fuzz.worker.stored import Checkpoint, load
+from fuzz.worker.unlisted import family_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Build:
 
     Attributes:
         attn: attention implementation.
-        gain: see :func:`redraw`.
+        gain: see :func:`set_weights`.
         dtype: lane that it is built in.
         rounded: dtype that its weights are rounded to before they take that of the lane, "" for
             none.
@@ -55,6 +59,7 @@ class Subject:
         processor: the image processor, the family's real class; None for a text model.
         device: where the models live.
         plant: puts the target's plants into a freshly built model.
+        checkpoint: the checkpoint directory, None for a family's tiny configuration.
         models: models built so far.
     """
 
@@ -64,6 +69,7 @@ class Subject:
     processor: Any
     device: torch.device
     plant: Callable[[nn.Module], None]
+    checkpoint: Checkpoint | None = None
     models: dict[Build, Any] = field(default_factory=dict)
 
 
@@ -75,16 +81,19 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     """
     from transformers import AutoConfig
 
-    family = FAMILIES[target.family]
+    family = family_for(target)
+    stored: Checkpoint | None = None
     if target.model:
-        settings, processor_settings = _from_directory(Path(target.model), family)
+        stored, settings, processor_settings = _from_directory(Path(target.model), family)
     else:
         settings, processor_settings = copy.deepcopy(dict(family.config)), dict(family.processor)
     config = AutoConfig.for_model(family.kind, **settings)
     _without_dropout(config, release.text_config(config), release.vision_config(config))
     device = torch.device(target.device)
     processor = _processor(family, config, processor_settings)
-    return Subject(target, family, config, processor, device, plant)
+    if stored is not None and target.weights == REAL:
+        stored = replace(stored, values=load(stored, _class_of(family), config))
+    return Subject(target, family, config, processor, device, plant, stored)
 
 
 def model_of(
@@ -125,6 +134,13 @@ def special_ids(config: Any) -> list[int]:
     return sorted(i for i in found if 0 <= i < text.vocab_size)
 
 
+def text_ids(config: Any) -> range:
+    """Return the longest row of token ids that are text."""
+    size = int(release.text_config(config).vocab_size)
+    ends = [-1, *special_ids(config), size]
+    return max((range(a + 1, b) for a, b in pairwise(ends)), key=len)
+
+
 def _without_dropout(*configs: Any) -> None:
     """Set every dropout to 0: what chance decides cannot be compared. Only training has any."""
     for config in filter(None, configs):
@@ -133,10 +149,14 @@ def _without_dropout(*configs: Any) -> None:
                 setattr(config, name, 0.0)
 
 
-def _build(subject: Subject, build: Build) -> Any:
+def _class_of(family: Family) -> Any:
     import transformers
 
-    cls = getattr(transformers, subject.family.architecture)
+    return getattr(transformers, family.architecture)
+
+
+def _build(subject: Subject, build: Build) -> Any:
+    cls = _class_of(subject.family)
     config = copy.deepcopy(subject.config)
     with lane(build.dtype):
         if build.dtype in LOW or build.rounded or build.cast:
@@ -149,7 +169,8 @@ def _build(subject: Subject, build: Build) -> Any:
             experts = release.experts_by_loop() if build.dtype == "exact" else {}
             model = cls._from_config(config, attn_implementation=build.attn, **experts)
             model = model.to(torch.get_default_dtype()).eval()
-        redraw(model, build.gain, LOW.get(build.rounded))
+        values = subject.checkpoint.values if subject.checkpoint else {}
+        set_weights(model, build.gain, LOW.get(build.rounded), values)
         if build.cast:
             model = model.to(LOW[build.cast])
         model = model.to(subject.device)
@@ -159,8 +180,13 @@ def _build(subject: Subject, build: Build) -> Any:
     return model
 
 
-def redraw(model: nn.Module, gain: float, rounded: torch.dtype | None = None) -> None:
-    """Set every parameter absolutely, each from a seed of its own name.
+def set_weights(
+    model: nn.Module,
+    gain: float,
+    rounded: torch.dtype | None = None,
+    values: Mapping[str, torch.Tensor] = MappingProxyType({}),
+) -> None:
+    """Set every parameter absolutely: to its real value, or from a seed of its own name.
 
     transformers' initialization (standard deviation 0.02) makes a small model nearly blind to
     positions; matrices at unit fan-in gain are not. The name is taken without the prefixes
@@ -168,19 +194,31 @@ def redraw(model: nn.Module, gain: float, rounded: torch.dtype | None = None) ->
 
     Args:
         model: the model; its parameters keep their dtype.
-        gain: factor on every matrix, relative to unit fan-in gain.
+        gain: factor on every matrix, relative to its real value or to unit fan-in gain.
         rounded: dtype that the values are rounded to first.
+        values: real ones by name, none for random ones; buffers that are saved among them.
     """
     for name, parameter in model.named_parameters():
-        generator = torch.Generator().manual_seed(zlib.crc32(stable_name(name).encode()))
-        drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-        if parameter.ndim < 2:
-            drawn = drawn * 0.1
-            if "norm" in name or "ln_q" in name:
-                drawn = drawn + (1.0 if name.endswith("weight") else 0.0)
-        elif "embed_tokens" not in name:
-            drawn = drawn * (gain / math.sqrt(parameter[0].numel()))
-        parameter.data.copy_(drawn if rounded is None else drawn.to(rounded))
+        value = values[name].double() if values else _drawn(name, parameter)
+        if parameter.ndim >= 2 and "embed_tokens" not in name:
+            value = value * gain
+        parameter.data.copy_(value if rounded is None else value.to(rounded))
+    for name, buffer in model.named_buffers():
+        if name in values:
+            buffer.copy_(values[name])
+
+
+def _drawn(name: str, parameter: torch.Tensor) -> torch.Tensor:
+    """Return a parameter's random value: unit fan-in gain for matrices, float64."""
+    generator = torch.Generator().manual_seed(zlib.crc32(stable_name(name).encode()))
+    drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    if parameter.ndim < 2:
+        drawn = drawn * 0.1
+        if "norm" in name or "ln_q" in name:
+            drawn = drawn + (1.0 if name.endswith("weight") else 0.0)
+    elif "embed_tokens" not in name:
+        drawn = drawn * (1.0 / math.sqrt(parameter[0].numel()))
+    return drawn
 
 
 def stable_name(name: str) -> str:
@@ -191,7 +229,7 @@ def stable_name(name: str) -> str:
 
 def _processor(family: Family, config: Any, settings: dict[str, Any]) -> Any:
     vision = release.vision_config(config)
-    if vision is None:
+    if vision is None or not family.placing:
         return None
     if family.placing.startswith("grid"):
         settings = {
@@ -227,23 +265,27 @@ def _processor_class(model_type: str) -> Any:
     return lookup(name)
 
 
-def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[str, Any]]:
-    if not folder.is_dir():
-        raise WorkerSetupError(f"{folder}: no such model directory")
-    settings = _read_json(folder / "config.json", "a model directory needs a config.json")
+def _from_directory(
+    folder: Path, family: Family
+) -> tuple[Checkpoint, dict[str, Any], dict[str, Any]]:
+    """Return a checkpoint directory, its config's settings cut slim, its processor's settings."""
+    try:
+        settings = checkpoint.config_in(folder)
+        stored = checkpoint.processor_in(folder)
+    except UsageProblem as problem:
+        raise WorkerSetupError(str(problem)) from None
     model_type = settings.pop("model_type", None)
-    if model_type != family.kind:
+    wanted = family.kind if family.listed else family.name
+    if model_type != wanted:
         raise WorkerSetupError(
-            f"{folder / 'config.json'}: expected model_type {family.kind!r}, got {model_type!r}"
+            f"{folder / 'config.json'}: expected model_type {wanted!r}, got {model_type!r}"
         )
-    slim(settings)
+    whole = Checkpoint(folder, slim(settings))
     settings.pop("transformers_version", None)
     settings.pop("torch_dtype", None)
     settings.pop("dtype", None)
-    file = folder / "preprocessor_config.json"
     processor: dict[str, Any] = dict(family.processor)
-    if file.exists():
-        stored = _read_json(file, "")
+    if stored is not None:
         limits = stored.get("size") or {}
         for ours, names in (
             ("min_pixels", ("min_pixels", "shortest_edge")),
@@ -253,12 +295,12 @@ def _from_directory(folder: Path, family: Family) -> tuple[dict[str, Any], dict[
                 if isinstance(source, dict) and isinstance(source.get(name), int):
                     processor[ours] = source[name]
     if not family.processor:
-        return settings, {}
+        return whole, settings, {}
     if "max_pixels" not in family.processor:
-        return settings, _as_stored(family, stored if file.exists() else {})
+        return whole, settings, _as_stored(family, stored or {})
     # A forward must stay cheap: the largest image is capped, the smallest is as released.
     processor["max_pixels"] = min(processor["max_pixels"], family.processor["max_pixels"])
-    return settings, processor
+    return whole, settings, processor
 
 
 def _as_stored(family: Family, stored: dict[str, Any]) -> dict[str, Any]:
@@ -270,15 +312,3 @@ def _as_stored(family: Family, stored: dict[str, Any]) -> dict[str, Any]:
         # Of the others the size decides which tiles the vision tower gets.
         settings["size"] = {"longest_edge": min(longest, given)}
     return settings
-
-
-def _read_json(file: Path, hint: str) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WorkerSetupError(f"{file}: no such file; {hint}") from None
-    except (OSError, ValueError) as error:
-        raise WorkerSetupError(f"{file}: cannot be read as JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise WorkerSetupError(f"{file}: expected a JSON object, got {type(data).__name__}")
-    return data

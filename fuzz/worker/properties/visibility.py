@@ -17,7 +17,7 @@ from fuzz.worker.compare import distances
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Prompt, collate, make_prompt
-from fuzz.worker.subject import Subject, model_of, special_ids
+from fuzz.worker.subject import Subject, model_of, text_ids
 from strategies.case import Case, Image
 
 COOL: Final = 0.3
@@ -49,11 +49,14 @@ def check(subject: Subject, case: Case) -> None:
 
 
 def _text_changes(subject: Subject, prompt: Prompt) -> list[tuple[int, Prompt]]:
-    limit = min(special_ids(subject.config), default=release.text_config(subject.config).vocab_size)
+    text = text_ids(subject.config)
     inside = {i for start, end in prompt.spans for i in range(start - 1, end + 1)}
-    places = [i for i, token in enumerate(prompt.ids) if i not in inside and token < limit]
+    places = [i for i, token in enumerate(prompt.ids) if i not in inside and token in text]
     step = max(1, -(-len(places) // MOST))
-    return [(i, _with_token(prompt, i, (prompt.ids[i] + 1) % limit)) for i in places[::step]]
+    return [
+        (i, _with_token(prompt, i, text[(text.index(prompt.ids[i]) + 1) % len(text)]))
+        for i in places[::step]
+    ]
 
 
 def _with_token(prompt: Prompt, place: int, token: int) -> Prompt:

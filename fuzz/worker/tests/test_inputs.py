@@ -81,13 +81,13 @@ def test_weights_do_not_depend_on_what_else_is_built(subject_of: Callable[..., S
     import torch
     from torch import nn
 
-    from fuzz.worker.subject import redraw
+    from fuzz.worker.subject import set_weights
 
     def weights(*prefix: str) -> torch.Tensor:
         inner: nn.Module = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(4, 3)])})
         for name in prefix:
             inner = nn.ModuleDict({name: inner})
-        redraw(inner, 1.0)
+        set_weights(inner, 1.0)
         return next(inner.parameters()).detach()
 
     assert bool((weights("model") == weights("model", "language_model")).all())
