@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from fuzz.errors import UsageProblem
+from fuzz.families import FAMILIES
 from fuzz.files import read_json, write_text
 from fuzz.regression import LEDGER
 from fuzz.target import ATTENTION, Target
@@ -20,6 +21,7 @@ from fuzz.verdict import Signature
 from strategies.case import Case, has_images
 
 FORMAT_VERSION: Final = 1
+UNLISTED: Final = "unlisted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Entry:
 
     Attributes:
         id: short name.
-        families: model families it was seen in.
+        families: model families it was seen in; :data:`UNLISTED` stands for all that have no file
+            of data, where the fault lies in code that models share.
         signatures: every form it shows in (a wrong shape dies where it is first used, which
             depends on the attention implementation).
         reason: what is wrong, in one sentence.
@@ -125,7 +128,8 @@ def covers(
     entry: Entry, target: Target, signature: Signature, case: Case, sliding_window: int = 0
 ) -> bool:
     """Tell whether an entry is about this failure of this case on this target, in any release."""
-    if target.family not in entry.families or signature not in entry.signatures:
+    names = {target.family} | (set() if target.family in FAMILIES else {UNLISTED})
+    if not names & {*entry.families} or signature not in entry.signatures:
         return False
     if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
         return False

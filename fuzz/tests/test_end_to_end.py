@@ -112,7 +112,7 @@ def test_a_finding_on_real_weights_is_replayed_while_they_are_there(tmp_path: Pa
     """On another directory's weights it is another finding; on a directory that is gone none."""
     folder = tmp_path / "model"
     made = subprocess.run(
-        [sys.executable, "-c", LLAMA, str(folder)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", LLAMA, str(folder)], capture_output=True, text=True, timeout=300
     )
     assert made.returncode == 0, made.stderr
     options = ("--model", str(folder), "--weights", "real")

@@ -13,7 +13,7 @@ import pytest
 from fuzz.claims import CLAIMS
 from fuzz.errors import UsageProblem
 from fuzz.families import FAMILIES
-from fuzz.ledger import Entry, known, load, shipped
+from fuzz.ledger import UNLISTED, Entry, known, load, shipped
 from fuzz.target import Target
 from fuzz.tests.builders import SIGNATURE
 from strategies.case import Case
@@ -83,6 +83,17 @@ def test_another_family_does_not_match():
     assert known((ENTRY,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is None
     both = replace(ENTRY, families=("qwen2_vl", "qwen3_vl"))
     assert known((both,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is both
+
+
+def test_faults_in_shared_code_are_expected_of_families_without_data_too():
+    """And of no listed family that is not named; a family's own name matches as well."""
+    shared = replace(ENTRY, families=("qwen2_vl", UNLISTED))
+    other = Target(family="qwen9", model="/m")
+    assert known((shared,), other, SIGNATURE, Case(), "5.5.0") is shared
+    assert known((shared,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is None
+    assert known((ENTRY,), other, SIGNATURE, Case(), "5.5.0") is None
+    own = replace(ENTRY, families=("qwen9",))
+    assert known((own,), other, SIGNATURE, Case(), "5.5.0") is own
 
 
 @pytest.mark.parametrize(
@@ -167,5 +178,5 @@ def test_the_shipped_ledger_can_be_used():
     entries = shipped()
     assert entries
     assert len({e.id for e in entries}) == len(entries)
-    assert {family for e in entries for family in e.families} <= set(FAMILIES)
+    assert {family for e in entries for family in e.families} <= {*FAMILIES, UNLISTED}
     assert {s.property for e in entries for s in e.signatures} <= set(CLAIMS)

@@ -53,7 +53,8 @@ def load(checkpoint: Checkpoint, cls: Any, config: Any) -> dict[str, torch.Tenso
 
     tensors = _read(checkpoint)
     # It would start a thread, and nobody sees it.
-    logging.disable_progress_bar()
+    quiet: Any = logging.disable_progress_bar
+    quiet()
     wide = any(x.dtype == torch.float64 for x in tensors.values())
     dtype = release.in_dtype(config, torch.float64 if wide else torch.float32)
     try:
