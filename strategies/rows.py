@@ -24,6 +24,9 @@ IMAGE_BUDGET: Final = 32
 """Most tokens of an image that is added since the property needs one more."""
 _TEXT_AFTER_IMAGE: Final = 24
 _RARELY: Final = weighted(0, 1, (0,))
+# One or two images in a row do for most of what can go wrong, and images are what a case costs. The
+# loosest limit comes first: a draw shrinks to it, and what it allows shrinks by itself.
+_MOST_IMAGES: Final = st.sampled_from((MAX_IMAGES, 1, 2, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def batches_of_rows(
     draw: st.DrawFn, geometry: Geometry, demands: Demands, prompt: Prompt
 ) -> tuple[Row, ...]:
     """Draw the rows of a batch, as many and as long as a property demands."""
-    rows = draw(_lists_ofprompt_rows(geometry, demands.rows, prompt))
+    rows = draw(_lists_of_rows(geometry, demands.rows, prompt))
     if draw(_RARELY):
         # Rows of one length need no padding and so no mask: chance alone hardly draws them.
         rows = rows[:1] * len(rows)
@@ -71,8 +74,9 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
     if geometry.images:
         # Two lists instead of one of pairs: Hypothesis deletes at most five choices in a row,
         # which is just an image and that there is one.
-        images = draw(_lists_of_images(geometry, prompt.images))
-        texts = draw(_lists_of_texts(geometry, prompt.images, min(prompt.cap, _TEXT_AFTER_IMAGE)))
+        most = min(prompt.images, draw(_MOST_IMAGES))
+        images = draw(_lists_of_images(geometry, most))
+        texts = draw(_lists_of_texts(geometry, most, min(prompt.cap, _TEXT_AFTER_IMAGE)))
     if prompt.text_only:
         images = []
     first = draw(prompt_lengths(geometry, minimum=0 if images else 1, cap=prompt.cap))
@@ -109,9 +113,7 @@ def fitted(geometry: Geometry, image: Image, tokens: int) -> Image:
 
 
 @lru_cache(maxsize=64)
-def _lists_ofprompt_rows(
-    geometry: Geometry, fewest: int, prompt: Prompt
-) -> st.SearchStrategy[list[Row]]:
+def _lists_of_rows(geometry: Geometry, fewest: int, prompt: Prompt) -> st.SearchStrategy[list[Row]]:
     return st.lists(prompt_rows(geometry, prompt), min_size=fewest, max_size=MAX_ROWS)
 
 

@@ -148,13 +148,21 @@ def make_prompt(
             ids += drawn
             types += [0] * segment.tokens
             continue
-        pixels = draw_pixels(segment, own + 7_919 * change)
-        image = placing.place(subject, pixels, extra_placeholders if not spans else 0)
+        image = _placed(subject, segment, own + 7_919 * change, 0 if spans else extra_placeholders)
         spans.append((len(ids) + image.span[0], len(ids) + image.span[1]))
         ids += image.ids
         types += image.types
         images.append(image)
     return Prompt(tuple(ids), tuple(types), tuple(images), tuple(spans))
+
+
+def _placed(subject: Subject, image: Image, seed: int, extra: int) -> placing.Placed:
+    # A property builds the rows of its case several times over.
+    asked = (image, seed, extra)
+    if asked not in subject.placed:
+        subject.placed[asked] = placing.place(subject, draw_pixels(image, seed), extra)
+    placed: placing.Placed = subject.placed[asked]
+    return placed
 
 
 def collate(

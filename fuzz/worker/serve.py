@@ -236,6 +236,7 @@ def _judge(
     if reason := _state["not_applicable"].get(property_id):
         return Outcome("broken", f"{property_id} is not applicable: {reason}")
     watch = guarded(*subject.models.values()) if guard else nullcontext()
+    subject.placed.clear()
     try:
         with lane(subject.target.dtype), watch:
             check(subject, case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +61,8 @@ class Subject:
         plant: puts the target's plants into a freshly built model.
         checkpoint: the checkpoint directory, None for a family's tiny configuration.
         models: models built so far.
+        placed: what the processor has made of images so far, by what was asked for. Whoever starts
+            on a case clears it, so that what a case was given never depends on an earlier one.
     """
 
     target: Target
@@ -71,6 +73,7 @@ class Subject:
     plant: Callable[[nn.Module], None]
     checkpoint: Checkpoint | None = None
     models: dict[Build, Any] = field(default_factory=dict)
+    placed: dict[Hashable, Any] = field(default_factory=dict)
 
 
 def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:

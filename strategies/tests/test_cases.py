@@ -33,7 +33,10 @@ VALID = [kind for kind in KINDS if kind != "clean_rejection"]
 def drawn():
     """Cases of each kind: drawn once, since drawing is what these tests spend their time on."""
     return {
-        kind: single_draws(cases(QWEN2_VL, kind), 150 if kind == "any" else 60) for kind in KINDS
+        kind: single_draws(
+            cases(QWEN2_VL, kind), 150 if kind in ("any", "generation_agreement") else 60
+        )
+        for kind in KINDS
     }
 
 

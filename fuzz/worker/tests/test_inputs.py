@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from strategies.case import Case, Image, Text
 
 if TYPE_CHECKING:
+    import pytest
+
     from fuzz.worker.subject import Subject
 
 
@@ -92,3 +94,26 @@ def test_weights_do_not_depend_on_what_else_is_built(subject_of: Callable[..., S
 
     assert bool((weights("model") == weights("model", "language_model")).all())
     assert subject_of() is not None
+
+
+def test_an_image_is_processed_once_in_a_case_and_anew_in_the_next(
+    subject_of: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a property builds its rows; and nothing of one case is left for another."""
+    from fuzz.worker import placing, serve
+
+    subject = subject_of()
+    asked: list[tuple[int, int]] = []
+    place = placing.place
+
+    def counted(subject: Subject, image: Any, extra: int = 0) -> Any:
+        asked.append(image.size)
+        return place(subject, image, extra)
+
+    monkeypatch.setattr(placing, "place", counted)
+    monkeypatch.setattr(serve, "_state", {"subject": subject, "not_applicable": {}})
+    case = Case(rows=((Image(56, 56), Text(1)), (Image(28, 84), Text(2))))
+    for _ in range(2):
+        assert serve.judge("batch_invariance", case).verdict == "pass"
+        assert sorted(asked) == [(28, 84), (56, 56)]
+        asked.clear()
