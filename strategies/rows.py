@@ -74,7 +74,7 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
     if geometry.images:
         # Two lists instead of one of pairs: Hypothesis deletes at most five choices in a row,
         # which is just an image and that there is one.
-        most = min(prompt.images, draw(_MOST_IMAGES))
+        most = min(prompt.images, draw(_MOST_IMAGES)) if prompt.images > 1 else prompt.images
         images = draw(_lists_of_images(geometry, most))
         texts = draw(_lists_of_texts(geometry, most, min(prompt.cap, _TEXT_AFTER_IMAGE)))
     if prompt.text_only:
