@@ -66,6 +66,7 @@ class Tally:
         counts: generated cases by verdict.
         executed: checks run, those of minimization included.
         known: generated cases whose failure the ledger expects.
+        idle: generated cases that passed with nothing to compare.
         again: cases whose failure is reported already, here or elsewhere.
         broken: messages of cases that could not be judged.
         interrupted: whether Ctrl-C ended it.
@@ -75,6 +76,7 @@ class Tally:
     counts: Counter[Kind] = field(default_factory=Counter)
     executed: int = 0
     known: int = 0
+    idle: int = 0
     again: Counter[Signature] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
@@ -158,6 +160,7 @@ def search(
             if aim is not None:
                 target(aim(), label="aim")
             tally.counts[outcome.verdict] += 1
+            tally.idle += outcome.idle
             if outcome.verdict == "broken":
                 tally.broken[outcome.message] += 1
             signature = outcome.signature

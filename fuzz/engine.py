@@ -165,6 +165,7 @@ def fuzz_property(session: Session, property_id: str, until: float | None = None
                 tally.executed,
                 time.monotonic() - began,
                 tuple(tally.broken),
+                tally.idle,
             )
         )
     return tally

@@ -99,6 +99,7 @@ class PropertyDone:
         executed: checks run in all, minimization included.
         seconds: wall clock.
         broken: messages of cases that could not be judged, each once.
+        idle: how many of the cases passed with nothing to compare.
     """
 
     property: str
@@ -107,6 +108,7 @@ class PropertyDone:
     executed: int
     seconds: float
     broken: tuple[str, ...] = field(default=())
+    idle: int = 0
 
 
 @dataclass(frozen=True, slots=True)

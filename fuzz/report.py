@@ -130,11 +130,21 @@ def tally_line(done: PropertyDone) -> str:
     """Say in one line what the cases of a property gave."""
     cases = sum(done.counts.values())
     rate = done.executed / done.seconds if done.seconds else 0.0
-    known = f", {done.known} of them known" if done.known else ""
     return (
-        f"{done.property:<20} {cases:>5} cases  {verdicts(done.counts)}{known}  "
+        f"{done.property:<20} {cases:>5} cases  {done_in_words(done)}  "
         f"({done.executed} checks, {rate:.0f}/s)"
     )
+
+
+def done_in_words(done: PropertyDone) -> str:
+    """Return what the cases of a property gave, and how many of them say nothing."""
+    known = f", {done.known} of them known" if done.known else ""
+    return f"{verdicts(done.counts)}{known}{idle_in_words(done)}"
+
+
+def idle_in_words(done: PropertyDone) -> str:
+    """Return how many of a property's cases say nothing, "" where all say something."""
+    return f", {done.idle} with nothing to compare" if done.idle else ""
 
 
 def not_applicable_line(event: NotApplicable) -> str:

@@ -55,6 +55,7 @@ class Outcome:
         signature: set exactly when the verdict is a failure.
         details: more lines for a person: a traceback, stderr, the stack of a hang.
         seconds: how long the worker took, wall clock.
+        idle: whether it is a pass for which there was nothing to compare.
     """
 
     verdict: Kind
@@ -62,6 +63,7 @@ class Outcome:
     signature: Signature | None = None
     details: str = ""
     seconds: float = 0.0
+    idle: bool = False
 
     @property
     def failed(self) -> bool:
@@ -103,4 +105,5 @@ def outcome_from_plain(data: dict[str, Any]) -> Outcome:
         signature=signature,
         details=_clean(data["details"]),
         seconds=data["seconds"],
+        idle=data.get("idle", False),
     )

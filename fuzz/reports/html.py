@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from fuzz.claims import CLAIMS, sentence_of
-from fuzz.events import Found, PropertyDone
-from fuzz.report import finding_rows, headline, last_words, verdicts, versions_in_words
+from fuzz.events import Found
+from fuzz.report import done_in_words, finding_rows, headline, last_words, versions_in_words
 from fuzz.reports.runs import Run, counted, title_of
 from strategies.words import describe
 
@@ -175,7 +175,7 @@ def _details(number: int, run: Run) -> Iterable[str]:
     yield '<th scope="col">claim</th><th scope="col">verdicts</th></tr></thead><tbody>'
     for name, done in run.done.items():
         yield f'<tr><th scope="row">{_safe(name)}</th><td>{_safe(sentence_of(name))}</td>'
-        yield f"<td>{_safe(_verdicts(done))}</td></tr>"
+        yield f"<td>{_safe(done_in_words(done))}</td></tr>"
     for name, reason in run.not_applicable.items():
         yield f'<tr class="none"><th scope="row">{_safe(name)}</th>'
         yield f"<td>{_safe(sentence_of(name))}</td><td>not applicable: {_safe(reason)}</td></tr>"
@@ -195,11 +195,6 @@ def _details(number: int, run: Run) -> Iterable[str]:
     yield f"<p>{_safe(versions)}; seed {run.started.seed}</p>"
     if run.ended is not None:
         yield f"<p>The same cases again:</p><pre>{_safe(run.ended.again)}</pre>"
-
-
-def _verdicts(done: PropertyDone) -> str:
-    known = f", {done.known} of them known" if done.known else ""
-    return f"{verdicts(done.counts)}{known}"
 
 
 def _link(url: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fuzz.events import Found
 from fuzz.ledger import Entry
-from fuzz.report import finding_lines, headline, verdicts, versions_in_words
+from fuzz.report import finding_lines, headline, idle_in_words, verdicts, versions_in_words
 from fuzz.reports.runs import Run, title_of
 from strategies.words import describe
 
@@ -36,7 +36,8 @@ def _run(run: Run) -> list[str]:
         lines += [f"... and {len(run.found) - LIMIT} more findings, all saved.", ""]
     lines += ["| property | cases | verdicts | known |", "|---|---|---|---|"]
     for name, done in run.done.items():
-        cells = (name, str(sum(done.counts.values())), verdicts(done.counts), str(done.known))
+        gave = f"{verdicts(done.counts)}{idle_in_words(done)}"
+        cells = (name, str(sum(done.counts.values())), gave, str(done.known))
         lines.append(f"| {' | '.join(escaped(c) for c in cells)} |")
     lines.append("")
     for heading, said in (

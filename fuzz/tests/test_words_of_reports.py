@@ -161,3 +161,11 @@ def test_the_same_cases_again_repeats_what_was_not_at_its_default():
         "--attn eager --property no_crash --property causality --cases 20 --only-images "
         "--plant abort"
     )
+
+
+def test_cases_that_say_nothing_are_counted():
+    done = PropertyDone("cache_agreement", {"pass": 9, "reject": 1}, 0, 10, 2.0, idle=4)
+    assert tally_line(done) == (
+        "cache_agreement         10 cases  9 pass, 1 reject, 4 with nothing to compare  "
+        "(10 checks, 5/s)"
+    )

@@ -17,7 +17,7 @@ import torch
 from fuzz.target import FLASH
 from fuzz.worker import calls, flash
 from fuzz.worker.calls import Result, comparable
-from fuzz.worker.compare import distance, require_close, require_close_gradients
+from fuzz.worker.compare import distance, hold, require_close, require_close_gradients
 from fuzz.worker.exact import LOW, gradient_tolerance, lane, tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Batch
@@ -194,6 +194,7 @@ def alike(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype, slack: float = 0
     """
     if a.numel() == 0:
         return True
+    hold()
     a, b = a.double(), b.double()
     # Written this way round so that NaN is not alike.
     return float((a - b).abs().max()) <= _floor(torch.minimum(a.abs(), b.abs()), dtype, slack)

@@ -8,6 +8,22 @@ import torch
 
 from fuzz.worker.failure import Failed
 
+_held = [0]
+
+
+def hold() -> None:
+    """Note that a property has held something against its claim.
+
+    What compares tensors notes it by itself; a property that looks at something else calls this.
+    """
+    _held[0] += 1
+
+
+def held() -> int:
+    """Return how often :func:`hold` was called since this was last asked."""
+    count, _held[0] = _held[0], 0
+    return count
+
 
 def distance(value: torch.Tensor, reference: torch.Tensor) -> float:
     """Return ``max|value - reference| / (1 + max|reference|)``; NaN anywhere gives NaN.
@@ -16,12 +32,14 @@ def distance(value: torch.Tensor, reference: torch.Tensor) -> float:
     """
     if reference.numel() == 0:
         return 0.0
+    hold()
     gap = (value - reference).abs().max()
     return float(gap / (1.0 + reference.abs().max()))
 
 
 def distances(value: torch.Tensor, reference: torch.Tensor) -> list[float]:
     """Return the :func:`distance` of each token, (tokens, width) against the same shape."""
+    hold()
     gaps = (value - reference).abs().amax(1)
     return [float(d) for d in (gaps / (1.0 + reference.abs().amax(1))).tolist()]
 

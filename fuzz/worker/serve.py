@@ -227,6 +227,7 @@ def _judge(
         check: what to call, None for the property's own.
         name_index: whether a case with an index error runs again to say which passed which table.
     """
+    from fuzz.worker.compare import held
     from fuzz.worker.exact import lane
     from fuzz.worker.failure import Failed, failed, raised
     from fuzz.worker.guard.index import OutOfBounds, guarded
@@ -237,6 +238,7 @@ def _judge(
         return Outcome("broken", f"{property_id} is not applicable: {reason}")
     watch = guarded(*subject.models.values()) if guard else nullcontext()
     subject.placed.clear()
+    held()
     try:
         with lane(subject.target.dtype), watch:
             check(subject, case)
@@ -250,7 +252,7 @@ def _judge(
         return _for_property(named, property_id)
     except Exception as error:
         return _for_property(raised(error), property_id)
-    return Outcome("pass")
+    return Outcome("pass", idle=not held())
 
 
 def _explained(property_id: str, case: Any) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fuzz.worker import calls
+from fuzz.worker.compare import hold
 from fuzz.worker.failure import Failed, refused
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -21,6 +22,7 @@ def check(subject: Subject, case: Case) -> None:
         calls.run(subject, model, case, calls.batch_of(subject, case))
     except Exception as error:
         if refused(error):
+            hold()
             return
         raise
     what = "too many or too few image tokens" if case.extra_placeholders else "a bad image size"

@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 
 from fuzz.worker import calls, release
-from fuzz.worker.compare import require_close
+from fuzz.worker.compare import hold, require_close
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Batch, Prompt, collate
@@ -150,6 +150,7 @@ def _check_choices(subject: Subject, told: torch.Tensor, answer: Sequence[int]) 
     allowed = told.clone()
     allowed[:, special(subject)] = -torch.inf
     for step, token in enumerate(answer):
+        hold()
         best = allowed[step].max()
         lacking = float(best - allowed[step, token])
         if not lacking <= tolerance(subject.target.dtype) * (1 + float(best.abs())):

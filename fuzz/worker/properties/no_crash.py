@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from fuzz.worker import calls
+from fuzz.worker.compare import hold
 from fuzz.worker.failure import Failed
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -20,6 +21,7 @@ def check(subject: Subject, case: Case) -> None:
     calls.run_history(subject, model, case)
     result = calls.run(subject, model, case, calls.batch_of(subject, case))
     for row, logits in enumerate(result.logits):
+        hold()
         if not bool(torch.isfinite(logits).all()):
             token = int((~torch.isfinite(logits)).any(-1).nonzero()[0])
             raise Failed("finite", f"row {row}: logits are not finite at token {token}")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import pytest
+
+from strategies.case import Case
+
+if TYPE_CHECKING:
+    from fuzz.verdict import Outcome
 
 
 def test_nan_fails() -> None:
@@ -72,3 +80,9 @@ def test_the_parameter_whose_gradient_is_furthest_off_is_named(
     found = {name: torch.tensor([x]) for name, x in value.items()}
     with pytest.raises(Failed, match=named):
         require_close_gradients(found, reference, 1e-9, "leg")
+
+
+def test_a_pass_with_nothing_to_compare_says_so(judge: Callable[..., Outcome]) -> None:
+    """``generation_agreement`` has nothing to hold of a case that is not generated from."""
+    assert judge("generation_agreement", Case()).idle
+    assert not judge("generation_agreement", Case(entry="generate", decode=1)).idle
