@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from fuzz import commands
 
     if arguments.command == "run":
-        return commands.run(target_from(arguments), arguments)
+        return commands.run(arguments)
     if arguments.command == "replay":
         return commands.replay(arguments)
     if arguments.command == "repro":
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="fuzz a model family", description="Fuzz a family.")
-    add_target_options(run.add_argument)
+    add_target_options(run.add_argument, several=True)
     run.add_argument(
         "--property",
         action="append",
@@ -296,18 +296,22 @@ def add_fresh_options(add: Callable[..., object]) -> None:
     )
 
 
-def add_target_options(add: Callable[..., object], plants: bool = True) -> None:
+def add_target_options(
+    add: Callable[..., object], plants: bool = True, several: bool = False
+) -> None:
     """Add the options that name a target to a parser.
 
     Args:
         add: ``add_argument`` of argparse, or ``addoption`` of pytest.
         plants: also ``--plant``.
+        several: whether ``--family`` may be given several times, or as ``all``.
     """
-    add(
-        "--family",
-        default="",
-        help="model family (default: that of --model's config.json, else qwen2_vl)",
-    )
+    help_text = "model family (default: that of --model's config.json, else qwen2_vl)"
+    if several:
+        more = f"{help_text}; repeat it, or all for every one"
+        add("--family", action="append", default=[], metavar="FAMILY", help=more)
+    else:
+        add("--family", default="", help=help_text)
     add_checkpoint_options(add)
     add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")

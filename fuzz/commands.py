@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from fuzz import engine, ledger, regression
+from fuzz import engine, ledger, regression, several
 from fuzz import replay as replaying
 from fuzz.claims import CLAIMS
 from fuzz.cli import deadline_from, plants_of, setup_seconds_from, wrap_from
 from fuzz.environments.cli import import_path
 from fuzz.errors import UsageProblem, choose, print_error
-from fuzz.events import Event, Notice, RunEnded
+from fuzz.events import Event, Listener, Notice, RunEnded
 from fuzz.families import FAMILIES
 from fuzz.faults import FAULTS, PREFIX
 from fuzz.files import check_place, write_text
@@ -33,8 +33,9 @@ from strategies.case import CaseError
 JOURNALS = Path(".ropefuzz")
 
 
-def run(target: Target, arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """``ropefuzz run``."""
+    targets = several.targets_from(arguments, arguments.family)
     for name in arguments.property:
         choose("property", name, CLAIMS)
     # A mistake in it is told before anything is started.
@@ -51,7 +52,7 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
     )
     try:
         options.save_to.mkdir(parents=True, exist_ok=True)
-        journal = Journal(JOURNALS)
+        Journal(JOURNALS).close()
     except OSError as error:
         where = error.filename or options.save_to
         raise UsageProblem(f"{where}: cannot be made or written: {error.strerror}") from None
@@ -64,17 +65,33 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
 
     began = time.monotonic()
     report: Report | None = None
+    mistakes: tuple[str, ...] = ()
+    again = command(targets[0], options, arguments.family if len(targets) > 1 else ())
     try:
-        with (
-            import_path(arguments.env) as path,
-            journal,
-            _supervisor(
-                target, arguments, lambda text: listener(Notice(text)), journal, path
-            ) as supervisor,
-        ):
+        with import_path(arguments.env) as path:
+
+            @contextmanager
+            def supervise(target: Target, told: Listener) -> Iterator[Supervisor]:
+                def notify(text: str) -> None:
+                    told(Notice(text))
+
+                with (
+                    Journal(JOURNALS) as journal,
+                    _supervisor(target, arguments, notify, journal, path) as supervisor,
+                ):
+                    yield supervisor
+
             _say_left_behind(terminal)
-            terminal.open()
-            report = engine.run(supervisor, target, options, listener)
+            if len(targets) > 1:
+                terminal.open()
+                named = several.ALL not in arguments.family
+                report, mistakes = several.run(
+                    targets, options, supervise, terminal, reports, named
+                )
+            else:
+                with supervise(targets[0], listener) as supervisor:
+                    terminal.open()
+                    report = engine.run(supervisor, targets[0], options, listener)
     except KeyboardInterrupt:
         if report is None:
             raise
@@ -82,14 +99,15 @@ def run(target: Target, arguments: argparse.Namespace) -> int:
     finally:
         terminal.close()
         seconds = time.monotonic() - began
-        if report is not None:
-            again = command(target, options)
+        if report is not None and len(targets) == 1:
             code = report.exit_code
             reports(RunEnded(seconds, code, report.interrupted, report.fatal, again))
         reports.close()
-    for line in summary_lines(report, target, options, seconds):
+    for line in summary_lines(report, again, seconds):
         terminal.line(line)
-    return report.exit_code or (3 if reports.failed else 0)
+    for mistake in mistakes:
+        print_error(mistake)
+    return 2 if mistakes else report.exit_code or (3 if reports.failed else 0)
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -79,8 +79,14 @@ def versions_in_words(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in sorted(versions.items()))
 
 
-def summary_lines(report: Report, target: Target, options: Options, seconds: float) -> list[str]:
-    """Summarize a run: what was found, what was met, what could not be judged."""
+def summary_lines(report: Report, again: str, seconds: float) -> list[str]:
+    """Summarize a run: what was found, what was met, what could not be judged.
+
+    Args:
+        report: what it gave.
+        again: the command that draws the same cases.
+        seconds: wall clock.
+    """
     total: Counter[Kind] = Counter()
     for counts in report.counts.values():
         total.update(counts)
@@ -101,14 +107,22 @@ def summary_lines(report: Report, target: Target, options: Options, seconds: flo
         lines.append(f"stopped: {report.fatal}")
     if report.interrupted:
         lines.append("stopped by Ctrl-C or SIGTERM; what was found until then is kept")
-    lines.append(f"the same cases again: {command(target, options)}")
+    lines.append(f"the same cases again: {again}")
     return lines
 
 
-def command(target: Target, options: Options) -> str:
-    """Return the command line of a run, its seed included; what is at its default is left out."""
+def command(target: Target, options: Options, families: Sequence[str] = ()) -> str:
+    """Return the command line of a run, its seed included; what is at its default is left out.
+
+    Args:
+        target: what is fuzzed; one of several, which differ in their families.
+        options: how.
+        families: of all of them, where they are several.
+    """
     default = Target()
-    words = ["ropefuzz", "run", "--family", target.family, "--seed", str(options.seed)]
+    words = ["ropefuzz", "run"]
+    words += [word for f in families or (target.family,) for word in ("--family", f)]
+    words += ["--seed", str(options.seed)]
     for name in ("model", "weights", "attn", "dtype", "device"):
         if getattr(target, name) != getattr(default, name):
             words += [f"--{name}", getattr(target, name)]

@@ -10,15 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from fuzz import ledger, regression
+from fuzz import crowd, ledger, regression, several
 from fuzz.claims import ACROSS, CLAIMS
-from fuzz.cli import deadline_from, setup_seconds_from, target_from, wrap_from
+from fuzz.cli import deadline_from, setup_seconds_from, wrap_from
 from fuzz.environments.store import Environment, Store, default_root
 from fuzz.errors import UsageProblem, choose
 from fuzz.events import Notice
-from fuzz.families import FAMILIES
 from fuzz.files import write_text
-from fuzz.gate import crowd
 from fuzz.gate.report import markdown, verdict_lines
 from fuzz.gate.result import EXIT_CODES, Result
 from fuzz.gate.run import Gate, Plans, regressions_of
@@ -80,7 +78,8 @@ def _gate(
     supervise: Callable[[Target, Environment], Supervisor],
     terminal: Terminal,
 ) -> int:
-    targets = _targets(arguments)
+    names = arguments.family or ([] if arguments.model else [several.ALL])
+    targets = several.targets_from(arguments, names)
     properties = _properties(arguments)
     blocking = (BLOCKING | _changes(arguments.block)) - _changes(arguments.allow)
     options = Options(
@@ -123,7 +122,7 @@ def _gate(
         if baseline.version == candidate.version:
             terminal(Notice("both are the same release: whatever differs is a false alarm"))
         terminal(Notice(f"seed {options.seed}, {len(saved)} saved regressions first"))
-        places = crowd.places(len(targets), arguments.device)
+        places = crowd.places(len(targets), arguments.device, sides=2)
         terminal.open()
         try:
             gate = Gate(baseline, candidate, supervise, entries, terminal, result)
@@ -141,17 +140,6 @@ def _gate(
                 f"{arguments.summary}: cannot be written: {error.strerror}"
             ) from None
     return EXIT_CODES[result.verdict(blocking)]
-
-
-def _targets(arguments: argparse.Namespace) -> list[Target]:
-    if arguments.model and len(arguments.family) > 1:
-        raise UsageProblem("--model is one checkpoint directory, of one --family")
-    names = arguments.family or ([""] if arguments.model else list(FAMILIES))
-    targets = []
-    for name in dict.fromkeys(names):
-        given = argparse.Namespace(**{**vars(arguments), "family": name, "plant": ()})
-        targets.append(target_from(given))
-    return targets
 
 
 def _properties(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from fuzz import ledger, regression
+from fuzz import crowd, ledger, regression
 from fuzz.claims import ACROSS
 from fuzz.environments.store import Environment
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, Listener, Notice
-from fuzz.gate import crowd
 from fuzz.gate.both import both
 from fuzz.gate.fresh import fuzz_property, pair_of
 from fuzz.gate.pair import Compared, Pair
@@ -120,10 +119,10 @@ class Gate:
             return result
 
         names = [_name(task.target) for task in tasks]
-        results, lost, interrupted = crowd.work_off(names, work, self.listener, places)
-        for result in results:
-            self.result.add(result)
-        self.result.unjudged.update(lost)
+        results, lost, interrupted = crowd.work_off(names, work, crowd.Told(self.listener), places)
+        for number in sorted(results):
+            self.result.add(results[number])
+        self.result.unjudged.update(lost.values())
         self.result.interrupted = self.result.interrupted or interrupted
 
     def _task(self, plans: Plans, task: _Task, until: float | None) -> None:

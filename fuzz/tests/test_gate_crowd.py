@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fuzz import crowd
 from fuzz.events import Event, Found, KnownSeen, Progress
-from fuzz.gate import crowd
 from fuzz.gate.result import EXIT_CODES
 from fuzz.outcome import BLOCKING
 from fuzz.tests.gate_stub import Release, gate
@@ -133,4 +133,4 @@ def test_how_many_at_a_time(
     cores: int, targets: int, device: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    assert crowd.places(targets, device) == expected
+    assert crowd.places(targets, device, sides=2) == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fuzz.events import PropertyDone
-from fuzz.report import finding_lines, summary_lines, tally_line
+from fuzz.report import command, finding_lines, summary_lines, tally_line
 from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.tests.builders import FIRST, finding
@@ -124,7 +124,7 @@ def test_the_line_of_a_property_that_had_no_time():
 
 def test_the_summary_of_a_clean_run():
     report = Report((), (), {"no_crash": {"pass": 3}, "causality": {"pass": 2}}, (), False, "")
-    lines = summary_lines(report, Target(), Options(seed=7), 12.4)
+    lines = summary_lines(report, command(Target(), Options(seed=7)), 12.4)
     assert lines[:-1] == ["5 cases in 12 s: 5 pass", "new findings 0, flaky 0, known 0"]
     assert lines[-1].startswith("the same cases again: ropefuzz run --family qwen2_vl --seed 7")
 
@@ -138,7 +138,7 @@ def test_the_summary_of_a_run_in_which_everything_happened():
         interrupted=True,
         fatal="no worker",
     )
-    lines = summary_lines(report, Target(plants=("abort",)), Options(seed=7), 12.4)
+    lines = summary_lines(report, command(Target(plants=("abort",)), Options(seed=7)), 12.4)
     assert lines[:-1] == [
         "7 cases in 12 s: 5 pass, 1 fail, 1 broken",
         "new findings 2, flaky 1, known 1",
@@ -156,7 +156,7 @@ def test_the_same_cases_again_repeats_what_was_not_at_its_default():
     report = Report((), (), {}, (), False, "")
     options = Options(properties=("no_crash", "causality"), cases=20, seed=7, only_images=True)
     target = Target(model="/my model", attn="eager", plants=("abort",))
-    assert summary_lines(report, target, options, 1.0)[-1] == (
+    assert summary_lines(report, command(target, options), 1.0)[-1] == (
         "the same cases again: ropefuzz run --family qwen2_vl --seed 7 --model '/my model' "
         "--attn eager --property no_crash --property causality --cases 20 --only-images "
         "--plant abort"

@@ -1,4 +1,4 @@
-"""Several targets of a gate at the same time, each in a process of its own."""
+"""Several targets at the same time, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Final, TypeAlias
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from fuzz import interrupts
 from fuzz.events import Event, KnownSeen, Listener, Progress
-from fuzz.gate.result import Result
 from fuzz.isolation import kernel
 
-MOST: Final = 6
-"""Targets at a time; each takes two processes of 0.7 GiB (torch 2.13.0, on a CPU)."""
+MOST: Final = 12
+"""Processes with a model at a time, each of 0.7 GiB (torch 2.13.0, on a CPU)."""
 
-Work: TypeAlias = Callable[[int, Listener], Result]
+T = TypeVar("T")
+Work: TypeAlias = Callable[[int, Listener], T]
 
 
 @dataclass(slots=True)
@@ -38,24 +38,29 @@ class _Hand:
     at: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    """What the work on a target gave, on its way back."""
+
+    result: T
+
+
 @dataclass(slots=True)
-class _Told:
-    """What has come from all of them.
+class Told:
+    """Passes on what several targets tell as of one run.
 
     Attributes:
         listener: is told the events.
-        results: by target.
         known: ids of ledger entries that were told.
         cases: generated, by target and property.
     """
 
     listener: Listener
-    results: dict[int, Result] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     cases: dict[tuple[int, str], int] = field(default_factory=dict)
 
-    def take(self, number: int, event: Event) -> None:
-        """Pass an event on, as of one run."""
+    def __call__(self, number: int, event: Event) -> None:
+        """Pass an event of a target on."""
         if isinstance(event, KnownSeen):
             if event.entry.id in self.known:
                 return
@@ -67,48 +72,50 @@ class _Told:
         self.listener(event)
 
 
-def places(targets: int, device: str) -> int:
+def places(targets: int, device: str, sides: int = 1) -> int:
     """Return how many targets to work on at the same time.
 
-    On a CPU one more than half of its cores, since the two releases of a target run at the same
-    time but wait for each other; elsewhere one, since a device's memory is not ours to share out.
+    On a CPU one for each core. Where a target has two sides, which run at the same time but wait
+    for each other, one more than half of that. Elsewhere one, since a device's memory is not ours
+    to share out.
 
     Args:
         targets: how many there are.
         device: where they run.
+        sides: processes with a model that each target takes.
     """
     if device != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, min(targets, cores // 2 + 1, MOST))
+    return max(1, min(targets, cores // sides + (sides > 1), MOST // sides))
 
 
 def work_off(
-    names: Sequence[str], work: Work, listener: Listener, size: int
-) -> tuple[list[Result], list[str], bool]:
+    names: Sequence[str], work: Work[T], take: Callable[[int, Event], None], size: int
+) -> tuple[dict[int, T], dict[int, str], bool]:
     """Work on targets, some at a time.
 
     Args:
         names: of the targets, for what is said of one that cannot be finished.
         work: does the work of one target, given its number, in a process of its own; it is told
             of Ctrl-C as this process is, and returns what it has.
-        listener: is told the events of all.
+        take: is told the events of all, with the number of the target.
         size: how many at a time.
 
     Returns:
-        The results in the order of the targets, those that there are; what could not be finished,
-        and why; whether Ctrl-C ended it.
+        The results by target, those that there are; what could not be finished, and why; whether
+        Ctrl-C ended it.
     """
     context = multiprocessing.get_context("fork")
-    told = _Told(listener)
-    lost: list[str] = []
+    results: dict[int, T] = {}
+    lost: dict[int, str] = {}
     waiting = list(range(len(names)))
     hands = [_hire(context, work) for _ in range(min(size, len(names)))]
     interrupted = False
     try:
         while True:
             try:
-                _go_on(hands, [] if interrupted else waiting, told, names, lost)
+                _go_on(hands, [] if interrupted else waiting, results, lost, take, names)
                 break
             except KeyboardInterrupt:
                 if interrupted:
@@ -123,11 +130,16 @@ def work_off(
             hand.pipe.close()
             hand.process.kill()
             hand.process.join()
-    return [told.results[n] for n in sorted(told.results)], lost, interrupted
+    return results, lost, interrupted
 
 
 def _go_on(
-    hands: Sequence[_Hand], waiting: list[int], told: _Told, names: Sequence[str], lost: list[str]
+    hands: Sequence[_Hand],
+    waiting: list[int],
+    results: dict[int, T],
+    lost: dict[int, str],
+    take: Callable[[int, Event], None],
+    names: Sequence[str],
 ) -> None:
     """Give out what waits and take in what comes, until nothing does."""
     while True:
@@ -137,7 +149,7 @@ def _go_on(
                 hand.pipe.send(hand.at)
         busy = {hand.pipe: hand for hand in hands if hand.at is not None}
         if not busy:
-            lost += [f"{names[n]}: no process is left to run it" for n in waiting]
+            lost.update({n: f"{names[n]}: no process is left to run it" for n in waiting})
             waiting.clear()
             return
         for pipe in wait(list(busy)):
@@ -148,19 +160,20 @@ def _go_on(
             except (EOFError, OSError):
                 hand.process.join()
                 code = hand.process.exitcode
-                lost.append(f"{names[number]}: the process that ran it died (exit code {code})")
+                said = f"{names[number]}: the process that ran it died (exit code {code})"
+                lost[number] = said
                 hand.at = None
                 continue
-            if isinstance(came, Result):
-                told.results[number], hand.at = came, None
+            if isinstance(came, _Done):
+                results[number], hand.at = came.result, None
             elif isinstance(came, str):
-                lost.append(f"{names[number]}: {came}")
+                lost[number] = f"{names[number]}: {came}"
                 hand.at = None
             else:
-                told.take(number, came)
+                take(number, came)
 
 
-def _hire(context: multiprocessing.context.ForkContext, work: Work) -> _Hand:
+def _hire(context: multiprocessing.context.ForkContext, work: Work[T]) -> _Hand:
     ours, theirs = context.Pipe()
     arguments = (os.getpid(), theirs, ours, work)
     process = context.Process(target=_serve, args=arguments, daemon=True)
@@ -169,13 +182,13 @@ def _hire(context: multiprocessing.context.ForkContext, work: Work) -> _Hand:
     return _Hand(process, ours)
 
 
-def _serve(parent: int, pipe: Connection, other_end: Connection, work: Work) -> None:
+def _serve(parent: int, pipe: Connection, other_end: Connection, work: Work[T]) -> None:
     """Work on what comes, until nothing can any more."""
     kernel.die_with(parent)
     os.setpgrp()
     other_end.close()
 
-    def tell(said: Event | Result | str) -> None:
+    def tell(said: Event | _Done[T] | str) -> None:
         # A message that Ctrl-C cuts short could not be read.
         with interrupts.held():
             pipe.send(said)
@@ -186,7 +199,7 @@ def _serve(parent: int, pipe: Connection, other_end: Connection, work: Work) -> 
         except (EOFError, OSError, KeyboardInterrupt):
             return
         try:
-            tell(work(number, tell))
+            tell(_Done(work(number, tell)))
         except BrokenPipeError:
             return
         except BaseException as error:  # whatever it is, it is told over there
