@@ -16,7 +16,7 @@ from fuzz import checkpoint, interrupts, known_options
 from fuzz.bench import options as benches
 from fuzz.environments import cli as environments
 from fuzz.errors import CannotJudge, UsageProblem, choose, print_error
-from fuzz.families import FAMILIES
+from fuzz.families import FAMILIES, family_of
 from fuzz.gate import options as gate
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
@@ -30,6 +30,7 @@ WRAPPED_TIMES: Final = 30
 """How many times as long a case may take under ``--wrap``: such tools slow everything down."""
 
 SETUP_SECONDS: Final = 300.0
+ATTN_HELP: Final = f"attention: {', '.join(ATTENTION)} (default: the family's, mostly sdpa)"
 
 EPILOG: Final = """\
 exit codes: 0 nothing new, 1 findings, 2 wrong use, 3 could not judge; of gate 1 means blocked
@@ -313,7 +314,7 @@ def add_target_options(
     else:
         add("--family", default="", help=help_text)
     add_checkpoint_options(add)
-    add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
+    add("--attn", default="", help=ATTN_HELP)
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
     add("--device", default="cpu", help="torch device (default: cpu)")
     if not plants:
@@ -356,7 +357,9 @@ def target_from(arguments: argparse.Namespace) -> Target:
     return Target(
         family=family,
         model=arguments.model and str(Path(arguments.model).resolve()),
-        attn=choose("attention implementation", arguments.attn, ATTENTION),
+        attn=choose(
+            "attention implementation", arguments.attn or family_of(family).attention, ATTENTION
+        ),
         dtype=choose("dtype", arguments.dtype, DTYPES),
         device=arguments.device,
         plants=plants_of(getattr(arguments, "plant", ())),

@@ -11,6 +11,7 @@ from typing import Final
 
 from fuzz.claims import CLAIMS, sentence_of
 from fuzz.events import NotApplicable, PropertyDone
+from fuzz.families import family_of
 from fuzz.finding import Finding
 from fuzz.session import Options, Report
 from fuzz.target import Target
@@ -119,7 +120,7 @@ def command(target: Target, options: Options, families: Sequence[str] = ()) -> s
         options: how.
         families: of all of them, where they are several.
     """
-    default = Target()
+    default = Target(attn=family_of(target.family).attention)
     words = ["ropefuzz", "run"]
     words += [word for f in families or (target.family,) for word in ("--family", f)]
     words += ["--seed", str(options.seed)]

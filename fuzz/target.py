@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+SDPA: Final = "sdpa"
 FLASH: Final = "flash_attention_2"
 FLEX: Final = "flex_attention"
-ATTENTION: Final = ("sdpa", "eager", FLASH, FLEX)
+ATTENTION: Final = (SDPA, "eager", FLASH, FLEX)
 LOW: Final = ("float16", "bfloat16")
 DTYPES: Final = ("exact", "float32", *LOW)
 REAL: Final = "real"
@@ -33,7 +34,7 @@ class Target:
 
     family: str = "qwen2_vl"
     model: str = ""
-    attn: str = "sdpa"
+    attn: str = SDPA
     dtype: str = "exact"
     device: str = "cpu"
     plants: tuple[str, ...] = ()

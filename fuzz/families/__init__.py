@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from fuzz.families import (
+    cohere2,
+    deepseek_v3,
+    gemma2,
     gemma3,
     glm4v,
     glm4v_moe,
     glm46v,
     glm_ocr,
+    gpt_oss,
     hunyuan_vl,
     idefics3,
     internvl,
@@ -21,6 +25,7 @@ from fuzz.families import (
     mistral,
     mistral3,
     paligemma,
+    phi3,
     qwen2,
     qwen2_5_vl,
     qwen2_vl,
@@ -28,6 +33,7 @@ from fuzz.families import (
     qwen3_5_moe,
     qwen3_vl,
     qwen3_vl_moe,
+    smollm3,
     smolvlm,
 )
 from fuzz.families.family import Family
@@ -60,6 +66,12 @@ FAMILIES: Final[dict[str, Family]] = {
         smolvlm.FAMILY,
         gemma3.FAMILY,
         paligemma.FAMILY,
+        deepseek_v3.FAMILY,
+        gemma2.FAMILY,
+        gpt_oss.FAMILY,
+        smollm3.FAMILY,
+        cohere2.FAMILY,
+        phi3.FAMILY,
     )
 }
 

@@ -31,9 +31,13 @@ class Family:
         image_processor: the image processor's model type, where it is not the family's own.
         not_applicable: for each property that says nothing about the family the reason.
         pairs: which elements of a head turn together, ``halves`` (one of the first half with one
-            of the second) or ``neighbours``.
+            of the second), ``neighbours``, or ``neighbours_apart``, which are neighbours before
+            they turn and lie in halves after it.
+        unturned: the kind of layers (in the config's ``layer_types``) that has no positions, ""
+            where all have.
         not_relative: why logits depend on positions themselves and not on their differences
             alone, "" where they do not.
+        attention: the attention implementation of its targets where none is asked for.
         model_type: transformers' ``model_type`` where the name is another one: a form of a family
             that is a family here.
     """
@@ -52,7 +56,9 @@ class Family:
     image_processor: str = ""
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     pairs: str = "halves"
+    unturned: str = ""
     not_relative: str = ""
+    attention: str = "sdpa"
     model_type: str = ""
 
     @property

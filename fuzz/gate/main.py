@@ -29,7 +29,7 @@ from fuzz.terminal import Terminal
 _DEFAULTS: Final = (
     ("model", ""),
     ("weights", "random"),
-    ("attn", "sdpa"),
+    ("attn", ""),
     ("dtype", "exact"),
     ("device", "cpu"),
 )

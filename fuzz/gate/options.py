@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fuzz.environments.requirement import INSTALLED, NEWEST
 from fuzz.outcome import BLOCKING, CHANGES, SENTENCES
-from fuzz.target import ATTENTION, DTYPES
+from fuzz.target import DTYPES
 
 _WORDS: Final = "\n".join(
     f"  {c:<11} {SENTENCES[c]}{' (blocks)' if c in BLOCKING else ''}" for c in CHANGES
@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     add("--family", action="append", default=[], help="only this one; repeat it (default: all)")
     cli.add_checkpoint_options(add)
     add("--property", action="append", default=[], metavar="ID", help="only this one; repeat it")
-    add("--attn", default="sdpa", help=f"attention: {', '.join(ATTENTION)} (default: sdpa)")
+    add("--attn", default="", help=cli.ATTN_HELP)
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
     add("--device", default="cpu", help="torch device (default: cpu)")
     amount = gate.add_mutually_exclusive_group()

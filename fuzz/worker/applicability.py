@@ -8,6 +8,7 @@ from fuzz.target import LOW
 from fuzz.worker import release
 from fuzz.worker.capture import at_the_door, positions_given
 from fuzz.worker.exact import lane
+from fuzz.worker.implementations import only_one
 from fuzz.worker.subject import Subject, model_of
 
 
@@ -18,6 +19,8 @@ def not_applicable(subject: Subject) -> dict[str, str]:
         reasons["generation_agreement"] = "tokens are held against one forward in full precision"
     if subject.target.dtype != "exact":
         reasons["visibility"] = "only in float64 does every visible token leave a trace"
+    if only_one(subject):
+        reasons["attention_agreement"] = f"nothing but {subject.target.attn} runs here"
     if not takes_packed_positions(subject):
         reasons["packing_invariance"] = (
             "this release's model cannot be told by position_ids where a sequence begins"

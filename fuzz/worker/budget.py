@@ -75,9 +75,9 @@ class Truth:
 
 
 def exact_attention(subject: Subject) -> str:
-    """Return the target's attention implementation, or sdpa where it has no float64."""
+    """Return the target's attention implementation, or the family's where it has no float64."""
     attn = subject.target.attn
-    return "sdpa" if attn == FLASH and flash.obstacle("exact") else attn
+    return subject.family.attention if attn == FLASH and flash.obstacle("exact") else attn
 
 
 def require_agreement(

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from fuzz.worker import release
+
+ROTATIONS: Final = (
+    "apply_multimodal_rotary_pos_emb",
+    "apply_rotary_pos_emb",
+    "apply_rotary_pos_emb_interleave",
+)
+"""Functions that turn a layer's queries and keys; a modeling module has one or two of them, and a
+layer calls one."""
 
 
 @dataclass(slots=True)
@@ -146,9 +154,8 @@ def _merged(out: Any) -> torch.Tensor:
     return features
 
 
-def text_rotation(
-    model: nn.Module, note: Callable[[tuple[Any, ...], Any], None]
-) -> AbstractContextManager[None]:
+@contextmanager
+def text_rotation(model: nn.Module, note: Callable[[tuple[Any, ...], Any], None]) -> Iterator[None]:
     """Tell of every rotation of queries and keys in the text model while a body runs.
 
     Args:
@@ -156,10 +163,11 @@ def text_rotation(
         note: given the vectors before, and those after, each (batch, heads, tokens, head_dim).
     """
     module = release.modeling_module(release.text_model(model))
-    name = next(
-        n for n in ("apply_multimodal_rotary_pos_emb", "apply_rotary_pos_emb") if hasattr(module, n)
-    )
-    return _wrapped(module, name, note)
+    with ExitStack() as stack:
+        for name in ROTATIONS:
+            if hasattr(module, name):
+                stack.enter_context(_wrapped(module, name, note))
+        yield
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 from typing import Any
 
+from fuzz.worker import release
+
 _state: list[str] = []
 
 
@@ -30,6 +32,19 @@ def set_up(architecture: type[Any], device: str) -> str:
         torch.compiler.set_stance("force_eager")
         # Imported by the first call otherwise, which takes seconds in every new process.
         importlib.import_module("torch._dynamo")
+    return _state[0]
+
+
+def refuse_sinks(model: Any, device: str) -> str:
+    """Note that a model whose heads have a learned sink cannot run with it on a CPU.
+
+    Returns:
+        Why it cannot, "" where nothing changes.
+    """
+    sinks = any(hasattr(a, "sinks") for a in release.attentions(model))
+    if not sinks or not device.startswith("cpu") or (_state and _state[0]):
+        return ""
+    _state[:] = ["attention sinks cannot be run on a CPU with it"]
     return _state[0]
 
 

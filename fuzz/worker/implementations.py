@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from fuzz.target import ATTENTION, FLASH, FLEX
+from functools import cache
+
+from fuzz.target import ATTENTION, FLASH, FLEX, SDPA
 from fuzz.worker import flash, flex
 from fuzz.worker.subject import Subject
 from strategies.case import Case
+
+
+def only_one(subject: Subject) -> bool:
+    """Tell whether no other implementation than the target's can be run at all."""
+    return not others(subject, Case(), subject.target.dtype)
 
 
 def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
@@ -20,13 +27,40 @@ def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
         case: the case.
         dtype: of the models, one of :data:`fuzz.target.DTYPES`.
     """
+    architecture = subject.family.architecture
 
     def compared(attn: str) -> bool:
         if attn == FLASH:
-            return not flash.obstacle(dtype)
+            return not (flash.obstacle(dtype) or no_flash(architecture))
         if attn == FLEX:
             possible = case.mode == "eval" or flex.trains(subject.target.device)
             return possible and case.seed == 0 and not flex.obstacle()
+        if attn == SDPA:
+            return not no_sdpa(architecture)
         return True
 
     return tuple(a for a in ATTENTION if a != subject.target.attn and compared(a))
+
+
+@cache
+def no_sdpa(architecture: str) -> str:
+    """Return why a model class cannot run with sdpa, as its own mark says, "" where it can."""
+    import transformers
+
+    if getattr(getattr(transformers, architecture), "_supports_sdpa", True):
+        return ""
+    return f"{architecture} of transformers {transformers.__version__} does not support it"
+
+
+@cache
+def no_flash(architecture: str) -> str:
+    """Return why a model class takes other flash kernels than flash-attn's, "" where it does not.
+
+    Asked for flash_attention_2, transformers then gets one of those from a hub.
+    """
+    import transformers
+
+    takes = getattr(getattr(transformers, architecture), "_compatible_flash_implementations", None)
+    if takes is None or FLASH in takes:
+        return ""
+    return f"{architecture} of transformers {transformers.__version__} takes {takes[0]} instead"

@@ -201,22 +201,26 @@ def _cells(rows: int, cols: int, window: int) -> list[tuple[int, int]]:
     ]
 
 
-def rotate(vectors: Floats, angles: Floats, neighbours: bool = False) -> Floats:
+def rotate(vectors: Floats, angles: Floats, pairs: str = "halves") -> Floats:
     """Turn each pair of each vector by its angle, and leave what is beyond the pairs.
 
-    Pairs are (j, j + n) of the first 2 n elements, or (2 j, 2 j + 1), as arXiv:2104.09864 has them
-    and GLM.
+    Pairs are (j, j + n) of the first 2 n elements (``halves``), or (2 j, 2 j + 1), as
+    arXiv:2104.09864 has them and GLM (``neighbours``). DeepSeek's are neighbours and are put into
+    halves as they turn (``neighbours_apart``): no score depends on the order of a head's elements,
+    as long as queries and keys have the same.
 
     Args:
         vectors: (..., tokens, head_dim).
         angles: (tokens, n) or anything that broadcasts to it.
-        neighbours: the second kind of pairs.
+        pairs: which elements turn together, see :class:`fuzz.families.family.Family`.
     """
     turned: Floats = vectors.copy()
     n = angles.shape[-1]
-    first = slice(0, 2 * n, 2) if neighbours else slice(0, n)
-    second = slice(1, 2 * n, 2) if neighbours else slice(n, 2 * n)
-    a, b = vectors[..., first], vectors[..., second]
+    halves = slice(0, n), slice(n, 2 * n)
+    neighbours = slice(0, 2 * n, 2), slice(1, 2 * n, 2)
+    before = halves if pairs == "halves" else neighbours
+    after = neighbours if pairs == "neighbours" else halves
+    a, b = (vectors[..., part] for part in before)
     cos, sin = np.cos(angles), np.sin(angles)
-    turned[..., first], turned[..., second] = a * cos - b * sin, b * cos + a * sin
+    turned[..., after[0]], turned[..., after[1]] = a * cos - b * sin, b * cos + a * sin
     return turned

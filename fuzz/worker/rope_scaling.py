@@ -64,6 +64,22 @@ def frequencies(
     raise ValueError(f"rope_type: expected one of {', '.join(KINDS)}, got {kind!r}")
 
 
+def score_scale(head: int, kind: str, table: Mapping[str, Any]) -> float:
+    """Return what latent attention multiplies the product of a query and a key by.
+
+    One over the square root of all of the head (arXiv:2405.04434, section 2.1), times what YaRN
+    lengthens queries and keys by, each once (arXiv:2309.00071, equation 22): DeepSeek-V3's authors
+    take it into the scores, since only a part of a head turns, with the weight ``mscale_all_dim``.
+
+    Args:
+        head: elements of a head, those that turn and the others.
+        kind: one of :data:`KINDS`.
+        table: the config's parameters of the scaling.
+    """
+    weight, factor = float(table.get("mscale_all_dim") or 0.0), float(table.get("factor") or 1.0)
+    return _length(factor, weight if kind == "yarn" else 0.0) ** 2 / math.sqrt(head)
+
+
 def _yarn_kept(
     plain: Floats, theta: float, dim: int, table: Mapping[str, Any], original: int
 ) -> Floats:
@@ -86,9 +102,11 @@ def _yarn_length(table: Mapping[str, Any], factor: float) -> float:
     """Return YaRN's factor on cosine and sine (equation 22; in DeepSeek-V3's form a quotient)."""
     if given := table.get("attention_factor"):
         return float(given)
-
-    def length(weight: float) -> float:
-        return 1.0 if factor <= 1.0 else 0.1 * weight * math.log(factor) + 1.0
-
     one, all_of_it = table.get("mscale"), table.get("mscale_all_dim")
-    return length(one) / length(all_of_it) if one and all_of_it else length(1.0)
+    if not (one and all_of_it):
+        return _length(factor, 1.0)
+    return _length(factor, one) / _length(factor, all_of_it)
+
+
+def _length(factor: float, weight: float) -> float:
+    return 1.0 if factor <= 1.0 else 0.1 * weight * math.log(factor) + 1.0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from fuzz.claims import ACROSS
-from fuzz.target import FLASH, FLEX, target_from_plain
+from fuzz.target import FLASH, FLEX, SDPA, target_from_plain
 from fuzz.verdict import Outcome, outcome_to_plain
 from fuzz.worker.errors import WorkerSetupError
 from strategies.case import from_plain
@@ -70,8 +70,12 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
         )
     # The checks bring in the modeling module, the cache classes and generate().
     importlib.import_module("fuzz.worker.properties")
+    from fuzz.worker.implementations import no_flash, no_sdpa
+
     importlib.import_module("fuzz.worker.plants")
     obstacles[FLEX] = flex.set_up(getattr(transformers, family.architecture), target["device"])
+    obstacles[FLASH] = obstacles[FLASH] or no_flash(family.architecture)
+    obstacles[SDPA] = no_sdpa(family.architecture)
     if reason := obstacles.get(target["attn"]):
         raise WorkerSetupError(f"{target['attn']} cannot be used: {reason}")
     _state["unchecked"] = [f"{n} is not compared: {why}" for n, why in obstacles.items() if why]
@@ -98,6 +102,7 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
+    from fuzz.worker import flex
     from fuzz.worker.applicability import not_applicable
     from fuzz.worker.device import fragile, missing, probe
     from fuzz.worker.geometry import geometry_of
@@ -110,12 +115,16 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
         raise WorkerSetupError(f"{target['device']} cannot be used: {lacking}")
     subject = make_subject(target_from_plain(target), planter(target["plants"]))
     began = time.perf_counter()
-    model_of(subject)
+    model = model_of(subject)
     seconds = time.perf_counter() - began
     subject.family, said = looked_at(subject)
     if lost := probe(subject.device):
         # On a device that a fork cannot use this shows before any case is blamed for it.
         raise RuntimeError(f"{subject.device} does not work in this process: {lost}")
+    if refused := flex.refuse_sinks(model, target["device"]):
+        _state["unchecked"].append(f"{FLEX} is not compared: {refused}")
+        if target["attn"] == FLEX:
+            raise WorkerSetupError(f"{FLEX} cannot be used: {refused}")
     _state["subject"] = subject
     _state["not_applicable"] = not_applicable(subject)
     return {

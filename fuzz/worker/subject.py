@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -26,6 +26,9 @@ from fuzz.worker.patches import as_product
 from fuzz.worker.slim import slim
 from fuzz.worker.stored import Checkpoint, load
 from fuzz.worker.unlisted import family_for
+
+CORRECTION: Final = "e_score_correction_bias"
+"""Buffer of a mixture of experts: what is added to the scores by which experts are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,9 @@ def set_weights(
     rounded: torch.dtype | None = None,
     values: Mapping[str, torch.Tensor] = MappingProxyType({}),
 ) -> None:
-    """Set every parameter absolutely: to its real value, or from a seed of its own name.
+    """Set every parameter, and every bias of a router, absolutely: to its real value, or randomly.
+
+    Random values come from a seed of the parameter's own name.
 
     transformers' initialization (standard deviation 0.02) makes a small model nearly blind to
     positions; matrices at unit fan-in gain are not. The name is taken without the prefixes
@@ -209,6 +214,10 @@ def set_weights(
     for name, buffer in model.named_buffers():
         if name in values:
             buffer.copy_(values[name])
+        elif name.endswith(CORRECTION):
+            # Learned, though not by gradients; without it experts are chosen by scores alone.
+            value = _drawn(name, buffer)
+            buffer.copy_(value if rounded is None else value.to(rounded))
 
 
 def _drawn(name: str, parameter: torch.Tensor) -> torch.Tensor:

@@ -178,15 +178,23 @@ def _widened(mask: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
     return mask
 
 
+def _query_projection(attention: Any) -> Any:
+    """Return the linear layer that makes an attention module's queries, and maybe more of them."""
+    # Latent attention makes them in two steps; some models make queries, keys and values at once.
+    names = ("q_b_proj", "q_proj", "qkv_proj")
+    return next(found for n in names if (found := getattr(attention, n, None)) is not None)
+
+
 def eager_scale(model: Any) -> None:
     """Scale the scores by 1.01 where the implementation is eager."""
     if model.config._attn_implementation != "eager":
         return
     for attention in release.attentions(model):
         # 4.45 divides by the square root of head_dim itself, so the queries are scaled.
-        attention.q_proj.weight.data.mul_(1.01)
-        if attention.q_proj.bias is not None:
-            attention.q_proj.bias.data.mul_(1.01)
+        queries = _query_projection(attention)
+        queries.weight.data.mul_(1.01)
+        if queries.bias is not None:
+            queries.bias.data.mul_(1.01)
 
 
 def half_mask_too_small(model: Any) -> None:
@@ -217,4 +225,5 @@ def eager_gradient(model: Any) -> None:
     if model.config._attn_implementation != "eager":
         return
     for attention in release.attentions(model):
-        attention.q_proj.weight.register_hook(lambda gradient: gradient * 1.01)
+        queries = _query_projection(attention)
+        queries.weight.register_hook(lambda gradient: gradient * 1.01)

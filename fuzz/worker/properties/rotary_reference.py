@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from fuzz.worker.exact import angle_noise, tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.inputs import Batch
 from fuzz.worker.subject import Subject, model_of
+from fuzz.worker.turning import latent_head, turning_layers
 from strategies.case import Case
 
 NAMES = {3: "(time, height, width)", 4: "(order, column, row, image)"}
@@ -37,6 +39,7 @@ def check(subject: Subject, case: Case) -> None:
         result = calls.run(subject, model, case, batch)
     _check_positions(subject, case, batch, seen, result)
     _check_turns(subject, seen)
+    _check_scale(subject, model)
     _check_vision_turns(subject, batch, seen)
     rope = release.rope_settings(subject.config)
     relative = not subject.family.not_relative and not rope.limit
@@ -94,12 +97,16 @@ def _check_positions(
 
 
 def _check_turns(subject: Subject, seen: Captured) -> None:
-    neighbours = subject.family.pairs == "neighbours"
+    pairs = subject.family.pairs
+    turning = turning_layers(subject.config, subject.family.unturned)
     turned: Counter[int] = Counter()
     for call, before, after in seen.turns:
         # Each layer turns its queries, then its keys.
-        rope = release.rope_settings(subject.config, turned[call] // 2)
+        layer = turned[call] // 2
         turned[call] += 1
+        if layer >= len(turning):
+            continue
+        rope = release.rope_settings(subject.config, turning[layer])
         # Calls of one case only reach further.
         reach = max(int(p.max()) for p in seen.positions[: call + 1]) + 1
         frequency, length = rope_scaling.frequencies(
@@ -117,7 +124,27 @@ def _check_turns(subject: Subject, seen: Captured) -> None:
                 frequency,
             )
             given = _lengthened(before[row], rope.rotary_dim, length)
-            _compare(subject, given, after[row], angles, f"rotation of row {row}", neighbours)
+            _compare(subject, given, after[row], angles, f"rotation of row {row}", pairs)
+    for call in range(len(seen.positions)):
+        # Of a family without data nobody has said which layers turn.
+        if subject.family.listed and turned[call] != 2 * len(turning):
+            raise Failed(
+                "layers that turn",
+                f"call {call}: queries and keys turned {turned[call] / 2:g} times, in "
+                f"{len(turning)} layers they should",
+            )
+
+
+def _check_scale(subject: Subject, model: Any) -> None:
+    """Hold the scale of latent attention's scores, which YaRN changes, against the rule's."""
+    if not subject.family.listed or not (head := latent_head(subject.config)):
+        return
+    rope = release.rope_settings(subject.config)
+    want = rope_scaling.score_scale(head, rope.kind, rope.table)
+    for number, attention in enumerate(release.attentions(model)):
+        got = float(attention.scaling)
+        if not abs(got - want) <= tolerance("exact") * want:
+            raise Failed("scale of scores", f"layer {number}: {got:.9g}, expected {want:.9g}")
 
 
 def _lengthened(vectors: torch.Tensor, turning: int, length: float) -> torch.Tensor:
@@ -150,10 +177,10 @@ def _compare(
     after: torch.Tensor,
     angles: reference.Floats,
     names: str,
-    neighbours: bool = False,
+    pairs: str = "halves",
 ) -> None:
     # (heads, tokens, head_dim); the reference turns them in float64.
-    want = torch.from_numpy(reference.rotate(before.double().cpu().numpy(), angles, neighbours))
+    want = torch.from_numpy(reference.rotate(before.double().cpu().numpy(), angles, pairs))
     got = after.double().cpu()
     leg = "vision rotation" if names.startswith("vision") else "text rotation"
     dtype = subject.target.dtype

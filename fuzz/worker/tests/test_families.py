@@ -11,6 +11,7 @@ import pytest
 from fuzz.claims import CLAIMS
 from fuzz.families import FAMILIES
 from fuzz.plants import PLANTS
+from fuzz.target import SDPA
 from fuzz.verdict import Outcome
 from fuzz.worker.tests.test_plants import IN_PROCESS, WITNESSES
 from strategies.case import Call, Case, Image, Text, has_images
@@ -65,13 +66,20 @@ EQUIVALENT = {
     # flash_attention_2 does not run at all: see the ledger.
     ("flash-last-key-ignored", "glm4v_moe"),
     ("flash-causal-top-left", "glm4v_moe"),
+    # Its sinks leave nothing but eager to compare on a CPU.
+    ("rotary-table-short-flash", "gpt_oss"),
+    ("half-mask-too-small", "gpt_oss"),
+    ("flash-last-key-ignored", "gpt_oss"),
+    ("flash-causal-top-left", "gpt_oss"),
 }
+# Tied embeddings make tokens repeat themselves: not with every seed do beams change places.
+SEEDS = {("beams-not-reordered", "gemma2"): 1, ("beams-not-reordered", "cohere2"): 1}
 # Whose code, generated from another family's, is that family's, and what is looked at all the same.
-TWINS = {"glm46v", "glm_ocr", "qwen3_5_moe", "qwen3_vl_moe"}
+TWINS = {"glm46v", "glm_ocr", "qwen3_5_moe", "qwen3_vl_moe", "smollm3"}
 # The same code turning by other numbers: one of them meets every defect.
 TWINS |= {"llama_linear", "llama_yarn", "llama_longrope", "llama_llama3"}
 TWINS_PLANTS = ("mrope-axes-swapped", "causal-off-by-one", "vision-leak")
-# Where upstream fails with images, and what is then said: see the ledger.
+# Where upstream fails (with images, where a family has any), and what is then said: see the ledger.
 KNOWN: dict[tuple[str, str], str | tuple[str, ...]] = {
     ("attention_agreement", "gemma3"): "flash_attention_2 = sdpa: ",
     ("low_precision", "gemma3"): "flash_attention_2 = sdpa in float16: ",
@@ -81,6 +89,7 @@ KNOWN: dict[tuple[str, str], str | tuple[str, ...]] = {
     ("attention_agreement", "glm46v"): "ContractError in modeling_flash_attention_utils.",
     ("low_precision", "glm46v"): "ContractError in modeling_flash_attention_utils.",
     ("rotary_reference", "hunyuan_vl"): ("position ids, forward: row 1, ", "text rotation: "),
+    ("packing_invariance", "gpt_oss"): "packed = apart: ",
     ("batch_invariance", "hunyuan_vl"): "in a batch = alone, forward: ",
 }
 # A model that was cast turns by rounded frequencies. All forget it where only differences of
@@ -110,7 +119,7 @@ def test_the_wrappers_of_the_exact_lane_compute_what_its_mode_does(
     from fuzz.worker.subject import model_of
     from fuzz.worker.widen import everywhere
 
-    subject = subject_of(family=family)
+    subject = subject_of(family=family, attn=FAMILIES[family].attention)
     case = (IMAGES if with_images(family) else TEXT)[0]
     model = model_of(subject)
     with lane("exact"):
@@ -140,7 +149,9 @@ def test_every_property_holds(
     from fuzz.worker.applicability import not_applicable
     from fuzz.worker.geometry import geometry_of
 
-    reasons = not_applicable(subject_of(family=family))
+    subject = subject_of(family=family, attn=FAMILIES[family].attention)
+    reasons = not_applicable(subject)
+    limit = geometry_of(subject).alike_up_to
     for property_id in CLAIMS:
         if property_id == "clean_rejection" or (
             property_id in ONLY_IMAGES and not with_images(family)
@@ -149,15 +160,15 @@ def test_every_property_holds(
         if property_id in reasons:
             continue
         demands = next(d for kind, d in KINDS.items() if kind == property_id)
-        limited = geometry_of(subject_of(family=family)).alike_up_to and demands.alike
         looked = 0
-        for case in ALIKE if limited else cases:
+        for case in ALIKE if limit and demands.alike else cases:
             if property_id in ONLY_FORWARD and case.entry == "generate":
                 continue
-            outcome = judge(property_id, case, family=family)
+            outcome = judge(property_id, case, family=family, attn=FAMILIES[family].attention)
             looked += not outcome.idle
             known = KNOWN.get((property_id, family), "")
-            if known and has_images(case) and outcome.message.startswith(known):
+            about = has_images(case) or not with_images(family)
+            if known and about and outcome.message.startswith(known):
                 continue
             if family in KNOWN_CAST and outcome.message.startswith("cast to float16 = "):
                 continue
@@ -172,7 +183,7 @@ def test_defects_are_killed(
     """Each defect fails its property in every family that has the code, on its smallest case."""
     from fuzz.worker.applicability import not_applicable
 
-    reasons = not_applicable(subject_of(family=family))
+    reasons = not_applicable(subject_of(family=family, attn=FAMILIES[family].attention))
     for name in TWINS_PLANTS if family in TWINS else IN_PROCESS:
         plant, case = PLANTS[name], WITNESSES[name]
         if has_images(case) and not with_images(family):
@@ -181,7 +192,11 @@ def test_defects_are_killed(
             continue
         if name in AXES and not many_axes(family):
             continue
-        outcome = judge(plant.killer, case, name, family=family, attn=plant.attn)
+        if (name, family) in SEEDS:
+            case = replace(case, seed=SEEDS[name, family])
+        own = FAMILIES[family].attention
+        attn = own if plant.attn == SDPA else plant.attn
+        outcome = judge(plant.killer, case, name, family=family, attn=attn)
         assert outcome.failed, f"{name}: {outcome.message}"
         assert outcome.signature is not None
         assert outcome.signature.property == plant.killer

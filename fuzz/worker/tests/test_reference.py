@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from strategies.case import Case
+
 if TYPE_CHECKING:
+    from fuzz.verdict import Outcome
     from fuzz.worker.subject import Subject
 
 
@@ -153,9 +156,89 @@ def test_neighbours_turn_together_and_the_rest_stays() -> None:
     vector = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
     angles = np.array([[math.pi / 2, math.pi]])
     np.testing.assert_allclose(
-        rotate(vector, angles, neighbours=True), [[-2, 1, -3, -4, 5, 6]], atol=1e-14
+        rotate(vector, angles, "neighbours"), [[-2, 1, -3, -4, 5, 6]], atol=1e-14
     )
     np.testing.assert_allclose(rotate(vector, angles), [[-3, -2, 1, -4, 5, 6]], atol=1e-14)
+    apart = rotate(vector, angles, "neighbours_apart")
+    np.testing.assert_allclose(apart, [[-2, -3, 1, -4, 5, 6]], atol=1e-14)
+
+
+def test_a_part_of_a_deepseek_head_turns_as_worked_out_by_hand(
+    subject_of: Callable[..., Subject],
+) -> None:
+    """32 of 96 elements, base 10,000, original 4096, factor 40.
+
+    32 turns fall on pair 16 log(4096 / 64 pi) / log(10,000) = 5.236, one turn on 11.257: pairs up
+    to 5 keep their frequency, those from 12 on have a fortieth, pair 8 three sevenths of the way:
+    0.01 * (4 / 7 + 3 / 280) = 0.0058214286. Cosine and sine keep their length.
+    """
+    from fuzz.worker import release
+    from fuzz.worker.rope_scaling import frequencies
+    from fuzz.worker.turning import latent_head
+
+    config = subject_of(family="deepseek_v3").config
+    rope = release.rope_settings(config)
+    assert (rope.rotary_dim, rope.kind, latent_head(config)) == (32, "yarn", 96)
+    got, length = frequencies("yarn", rope.theta, 32, rope.table, rope.maximum, 1)
+    assert length == 1.0
+    assert got[[0, 4, 8, 12]] == pytest.approx([1.0, 0.1, 0.0058214286, 0.000025], rel=1e-8)
+
+
+def test_scores_that_forget_yarns_length_are_seen(
+    judge: Callable[..., Outcome], subject_of: Callable[..., Subject]
+) -> None:
+    """In one layer of DeepSeek-V3's latent attention."""
+    from fuzz.worker import release
+    from fuzz.worker.exact import lane
+    from fuzz.worker.subject import model_of
+
+    subject = subject_of(family="deepseek_v3")
+    with lane("exact"):
+        attention = release.attentions(model_of(subject))[1]
+    right = attention.scaling
+    assert judge("rotary_reference", Case(), family="deepseek_v3").verdict == "pass"
+    attention.scaling = 96**-0.5
+    try:
+        outcome = judge("rotary_reference", Case(), family="deepseek_v3")
+    finally:
+        attention.scaling = right
+    assert outcome.verdict == "fail"
+    assert outcome.message.startswith("scale of scores: layer 1: ")
+
+
+@pytest.mark.parametrize(
+    ("family", "without"),
+    [("cohere2", (1,)), ("smollm3", (1,)), ("qwen3_5", (0, 2)), ("llama", ())],
+)
+def test_layers_without_positions_are_told_by_the_config(
+    subject_of: Callable[..., Subject], family: str, without: tuple[int, ...]
+) -> None:
+    from fuzz.worker import release
+    from fuzz.worker.turning import turning_layers
+
+    subject = subject_of(family=family)
+    layers = range(release.text_config(subject.config).num_hidden_layers)
+    turning = turning_layers(subject.config, subject.family.unturned)
+    assert turning == tuple(n for n in layers if n not in without)
+
+
+def test_a_layer_that_turns_though_it_has_no_positions_is_seen(
+    judge: Callable[..., Outcome], subject_of: Callable[..., Subject]
+) -> None:
+    from fuzz.worker import release
+    from fuzz.worker.exact import lane
+    from fuzz.worker.subject import model_of
+
+    subject = subject_of(family="smollm3")
+    with lane("exact"):
+        attention = release.attentions(model_of(subject))[1]
+    attention.use_rope = True
+    try:
+        outcome = judge("rotary_reference", Case(), family="smollm3")
+    finally:
+        attention.use_rope = False
+    assert outcome.message.startswith("layers that turn: ")
+    assert judge("rotary_reference", Case(), family="smollm3").verdict == "pass"
 
 
 @pytest.mark.parametrize(

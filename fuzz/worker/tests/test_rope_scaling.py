@@ -52,6 +52,20 @@ def test_yarn_of_deepseek_lengthens_by_a_quotient() -> None:
     assert lengths == pytest.approx([1.3688879454 / 1.1844439727, 1.0], rel=1e-10)
 
 
+def test_latent_attention_scales_its_scores_by_all_of_a_head_and_by_yarns_length_twice() -> None:
+    """128 elements that stay and 64 that turn: 1 / sqrt(192) = 0.0721687836.
+
+    Factor 40 with the weight 1 lengthens by 0.1 * 3.6888794541 + 1 = 1.3688879454, squared
+    1.8738542071; their product is 0.1352337788 (arXiv:2405.04434, 2.1; arXiv:2309.00071, 3.4).
+    """
+    from fuzz.worker.rope_scaling import score_scale
+
+    table = {"factor": 40.0, "mscale": 1.0, "mscale_all_dim": 1.0}
+    assert score_scale(192, "yarn", table) == pytest.approx(0.1352337788, rel=1e-9)
+    assert score_scale(192, "yarn", {"factor": 40.0}) == pytest.approx(0.0721687836, rel=1e-9)
+    assert score_scale(192, "default", table) == pytest.approx(0.0721687836, rel=1e-9)
+
+
 def test_longrope_divides_by_one_list_up_to_the_original_maximum_and_by_another_past_it() -> None:
     """Original 32, four times as much: the length is sqrt(1 + 2 ln 2 / 5 ln 2) = sqrt(1.4)."""
     from fuzz.worker.rope_scaling import frequencies

@@ -53,10 +53,10 @@ LATENT: Final = {
     "num_key_value_heads": 2,
 }
 MODELS: Final[dict[str, dict[str, Any]]] = {
-    "cohere2": SLIDING,
-    "phi3": {},
-    "smollm3": {"no_rope_layers": [1, 1, 1, 0]},
-    "deepseek_v3": LATENT,
+    "cohere": {},
+    "granite": {},
+    "exaone4": SLIDING,
+    "deepseek_v2": LATENT,
 }
 
 
@@ -86,10 +86,10 @@ def test_a_listed_family_is_its_data():
 
 
 def test_the_class_is_the_one_that_transformers_has_for_the_type(folder_of: Callable[..., str]):
-    assert "cohere2" not in FAMILIES
-    family = family_for(Target(family="cohere2", model=folder_of("cohere2")))
-    assert (family.name, family.kind) == ("cohere2", "cohere2")
-    assert family.architecture == "Cohere2ForCausalLM"
+    assert "cohere" not in FAMILIES
+    family = family_for(Target(family="cohere", model=folder_of("cohere")))
+    assert (family.name, family.kind) == ("cohere", "cohere")
+    assert family.architecture == "CohereForCausalLM"
 
 
 def test_a_type_of_its_own_over_a_class_of_transformers_is_built_as_that(
@@ -116,8 +116,8 @@ def test_what_the_release_does_not_have_is_said_with_its_number(folder_of: Calla
 
 
 def test_without_a_directory_nothing_is_known():
-    assert said_of("", "cohere2") == "family cohere2 has no data of its own; it needs --model DIR"
-    assert said_of("/gone", "cohere2") == "/gone: no such model directory"
+    assert said_of("", "cohere") == "family cohere has no data of its own; it needs --model DIR"
+    assert said_of("/gone", "cohere") == "/gone: no such model directory"
 
 
 def test_a_model_without_rotary_embedding_is_refused(
@@ -131,10 +131,10 @@ def test_a_model_without_rotary_embedding_is_refused(
 @pytest.mark.parametrize(
     ("name", "pairs", "lacking"),
     [
-        ("cohere2", "neighbours", {}),
-        ("phi3", "halves", {}),
-        ("smollm3", "halves", {}),
-        ("deepseek_v3", "halves", {"rotary_reference": "no rotation was seen where ropefuzz "}),
+        ("cohere", "neighbours", {}),
+        ("granite", "halves", {}),
+        ("exaone4", "halves", {}),
+        ("deepseek_v2", "halves", {"rotary_reference": "no rotation was seen where ropefuzz "}),
     ],
 )
 def test_what_turns_together_is_measured_and_what_is_not_decided_has_a_reason(
@@ -160,7 +160,7 @@ def test_text_is_drawn_beside_special_ids_wherever_they_are(
 ):
     from fuzz.worker.subject import text_ids
 
-    subject = subject_of(family="phi3", model=folder_of("phi3"))
+    subject = subject_of(family="granite", model=folder_of("granite"))
     assert text_ids(subject.config) == range(3, 160)
 
 
@@ -172,7 +172,7 @@ def test_text_is_drawn_beside_special_ids_wherever_they_are(
         ("cache_agreement", "positions-restart", Case(rows=((Text(9),),), chunks=(4,))),
     ],
 )
-@pytest.mark.parametrize("name", ["cohere2", "phi3"])
+@pytest.mark.parametrize("name", ["cohere", "granite"])
 def test_defects_are_killed_in_it(
     name: str,
     property_id: str,
@@ -192,15 +192,15 @@ def test_a_wrong_angle_is_not_taken_for_another_kind_of_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """What is measured is which elements turn together; by how much is held to the rule."""
-    from transformers.models.phi3 import modeling_phi3
+    from transformers.models.granite import modeling_granite
 
     from fuzz.worker import serve
     from fuzz.worker.look import looked_at
 
-    subject = subject_of(family="phi3", model=folder_of("phi3"))
-    turn = modeling_phi3.apply_rotary_pos_emb
+    subject = subject_of(family="granite", model=folder_of("granite"))
+    turn = modeling_granite.apply_rotary_pos_emb
     monkeypatch.setattr(
-        modeling_phi3, "apply_rotary_pos_emb", lambda q, k, cos, sin: turn(q, k, cos, -sin)
+        modeling_granite, "apply_rotary_pos_emb", lambda q, k, cos, sin: turn(q, k, cos, -sin)
     )
     family, _ = looked_at(subject)
     assert (family.pairs, dict(family.not_applicable)) == ("halves", {})
