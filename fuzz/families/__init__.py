@@ -22,6 +22,7 @@ from fuzz.families import (
     llava,
     llava_next,
     llava_onevision,
+    ministral3,
     mistral,
     mistral3,
     paligemma,
@@ -72,6 +73,7 @@ FAMILIES: Final[dict[str, Family]] = {
         smollm3.FAMILY,
         cohere2.FAMILY,
         phi3.FAMILY,
+        ministral3.FAMILY,
     )
 }
 
