@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -128,14 +128,24 @@ def covers(
     entry: Entry, target: Target, signature: Signature, case: Case, sliding_window: int = 0
 ) -> bool:
     """Tell whether an entry is about this failure of this case on this target, in any release."""
-    names = {target.family} | (set() if target.family in FAMILIES else {UNLISTED})
-    if not names & {*entry.families} or signature not in entry.signatures:
+    if target.family not in FAMILIES and UNLISTED in entry.families:
+        if _shared(signature) not in map(_shared, entry.signatures):
+            return False
+    elif target.family not in entry.families or signature not in entry.signatures:
         return False
     if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
         return False
     if entry.images and not has_images(case):
         return False
     return all(getattr(case, name) == value for name, value in entry.when.items())
+
+
+def _shared(signature: Signature) -> Signature:
+    """Return a signature without the class that a method of code shared by models was called on."""
+    parts = signature.where.split(".")
+    if len(parts) != 3 or parts[0].startswith("modeling_"):
+        return signature
+    return replace(signature, where=f"{parts[0]}.{parts[2]}")
 
 
 def expired(entry: Entry) -> bool:

@@ -53,11 +53,11 @@ def test_real_weights_are_said_wherever_a_target_is(tmp_path: Path):
 
 
 def test_a_model_type_without_a_file_of_data_is_a_family_too(tmp_path: Path):
-    (tmp_path / "config.json").write_text('{"model_type": "cohere2"}')
-    assert target_of("--model", str(tmp_path)).family == "cohere2"
-    assert target_of("--model", str(tmp_path), "--family", "cohere2").family == "cohere2"
-    with pytest.raises(UsageProblem, match="unknown family 'cohere2'"):
-        target_of("--family", "cohere2")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen9"}')
+    assert target_of("--model", str(tmp_path)).family == "qwen9"
+    assert target_of("--model", str(tmp_path), "--family", "qwen9").family == "qwen9"
+    with pytest.raises(UsageProblem, match="unknown family 'qwen9'"):
+        target_of("--family", "qwen9")
 
 
 @pytest.mark.parametrize(

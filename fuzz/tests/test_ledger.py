@@ -92,6 +92,12 @@ def test_faults_in_shared_code_are_expected_of_families_without_data_too():
     assert known((shared,), other, SIGNATURE, Case(), "5.5.0") is shared
     assert known((shared,), Target(family="qwen3_vl"), SIGNATURE, Case(), "5.5.0") is None
     assert known((ENTRY,), other, SIGNATURE, Case(), "5.5.0") is None
+    for where, alike in (("utils.A.f", True), ("modeling_a.A.f", False), ("utils.A.g", False)):
+        there = replace(SIGNATURE, where=where)
+        method = replace(shared, signatures=(replace(there, where="utils.B.f"),))
+        assert (known((method,), other, there, Case(), "5.5.0") is method) is alike
+        listed = Target(family="qwen2_vl")
+        assert known((method,), listed, there, Case(), "5.5.0") is None
     own = replace(ENTRY, families=("qwen9",))
     assert known((own,), other, SIGNATURE, Case(), "5.5.0") is own
 

@@ -18,7 +18,8 @@ from fuzz.worker.compare import distances
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import lane, tolerance
 from fuzz.worker.inputs import collate, make_prompt
-from fuzz.worker.subject import Subject, model_of
+from fuzz.worker.quantized import said_of
+from fuzz.worker.subject import Subject, model_of, on_a_grid
 from strategies.case import Text
 
 TOKENS: Final = 12
@@ -36,8 +37,9 @@ def looked_at(subject: Subject) -> tuple[Family, tuple[str, ...]]:
         WorkerSetupError: nothing of the model can be checked.
     """
     family = subject.family
+    quantized = _quantized(subject)
     if family.listed:
-        return family, ()
+        return family, quantized
     _require_rotary(subject)
     seen, moved = _run(subject)
     reasons: dict[str, str] = _reasons_of_layers(subject)
@@ -61,7 +63,16 @@ def looked_at(subject: Subject) -> tuple[Family, tuple[str, ...]]:
         not_relative=not_relative,
         not_applicable={**family.not_applicable, **reasons},
     )
-    return whole, tuple(said)
+    return whole, (*said, *quantized)
+
+
+def _quantized(subject: Subject) -> tuple[str, ...]:
+    stored = subject.checkpoint
+    if stored is None or stored.scheme is None:
+        return ()
+    matrices = len(on_a_grid(model_of(subject), stored))
+    real = bool(stored.values)
+    return (said_of(stored.scheme, real, matrices, subject.target.dtype),)
 
 
 def _require_rotary(subject: Subject) -> None:

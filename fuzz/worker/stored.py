@@ -14,9 +14,11 @@ from fuzz import tensor_files
 from fuzz.errors import UsageProblem
 from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
+from fuzz.worker.quantized import Scheme, dequantized
 from fuzz.worker.slim import Kept, new_names
 
 _FLOATING: Final = ("F64", "F32", "F16", "BF16")
+_PACKED: Final = ("F8_E4M3", "I8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class Checkpoint:
     Attributes:
         folder: where it is.
         kept: the layers that its model is built with.
+        scheme: how its matrices are quantized, None where they are not.
         values: the real weights of that model by their names in it, none where they are random.
     """
 
     folder: Path
     kept: Kept
+    scheme: Scheme | None = None
     values: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
@@ -91,7 +95,7 @@ def _read(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
         for name in wanted:
             by_file.setdefault(files[name], []).append(name)
         for file, names in by_file.items():
-            _check(file, names)
+            _check(file, names, _PACKED if checkpoint.scheme else ())
         tensors = {}
         for file, names in by_file.items():
             with safe_open(file, framework="pt") as opened:
@@ -101,11 +105,21 @@ def _read(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
         raise WorkerSetupError(str(problem)) from None
     except (OSError, SafetensorError) as error:
         raise WorkerSetupError(f"{checkpoint.folder}: cannot be read: {error}") from None
-    return tensors
+    if checkpoint.scheme is None:
+        return tensors
+    try:
+        return dequantized(tensors, checkpoint.scheme)
+    except WorkerSetupError as problem:
+        raise WorkerSetupError(f"{checkpoint.folder}: {problem}") from None
 
 
-def _check(file: Path, names: Iterable[str]) -> None:
-    """Look whether a file holds tensors that can be used.
+def _check(file: Path, names: Iterable[str], also: tuple[str, ...]) -> None:
+    """Look whether a file holds tensors that can be used, of dtypes that fit.
+
+    Args:
+        file: the file.
+        names: the tensors.
+        also: dtypes of weights that are known beside floating ones.
 
     Raises:
         UsageProblem: it cannot be used.
@@ -114,7 +128,7 @@ def _check(file: Path, names: Iterable[str]) -> None:
     for name in names:
         if name not in held:
             raise UsageProblem(f"{file}: {name} is not in it, though the index says so")
-        if held[name].dtype not in _FLOATING and name.endswith(("weight", "bias")):
+        if held[name].dtype not in (*_FLOATING, *also) and name.endswith(("weight", "bias")):
             raise UsageProblem(
                 f"{file}: {name} is of dtype {held[name].dtype}, expected one of "
                 f"{', '.join(_FLOATING)}"

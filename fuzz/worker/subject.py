@@ -23,6 +23,7 @@ from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import LOW, lane
 from fuzz.worker.patches import as_product
+from fuzz.worker.quantized import Scheme, on_grid, quantized_names, scheme_of
 from fuzz.worker.slim import slim
 from fuzz.worker.stored import Checkpoint, load
 from fuzz.worker.unlisted import family_for
@@ -175,8 +176,12 @@ def _build(subject: Subject, build: Build) -> Any:
             experts = release.experts_by_loop() if build.dtype == "exact" else {}
             model = cls._from_config(config, attn_implementation=build.attn, **experts)
             model = model.to(torch.get_default_dtype()).eval()
-        values = subject.checkpoint.values if subject.checkpoint else {}
-        set_weights(model, build.gain, LOW.get(build.rounded), values)
+        rounded = LOW.get(build.rounded)
+        if (stored := subject.checkpoint) is None:
+            set_weights(model, build.gain, rounded)
+        else:
+            names = on_a_grid(model, stored)
+            set_weights(model, build.gain, rounded, stored.values, stored.scheme, names)
         if build.cast:
             model = model.to(LOW[build.cast])
         model = model.to(subject.device)
@@ -186,11 +191,20 @@ def _build(subject: Subject, build: Build) -> Any:
     return model
 
 
+def on_a_grid(model: nn.Module, stored: Checkpoint) -> frozenset[str]:
+    """Return the parameters whose random values are rounded as the checkpoint's were."""
+    if stored.scheme is None or stored.values:
+        return frozenset()
+    return quantized_names(model, stored.scheme, stored.kept)
+
+
 def set_weights(
     model: nn.Module,
     gain: float,
     rounded: torch.dtype | None = None,
     values: Mapping[str, torch.Tensor] = MappingProxyType({}),
+    scheme: Scheme | None = None,
+    gridded: frozenset[str] = frozenset(),
 ) -> None:
     """Set every parameter, and every bias of a router, absolutely: to its real value, or randomly.
 
@@ -205,11 +219,16 @@ def set_weights(
         gain: factor on every matrix, relative to its real value or to unit fan-in gain.
         rounded: dtype that the values are rounded to first.
         values: real ones by name, none for random ones; buffers that are saved among them.
+        scheme: how matrices are quantized.
+        gridded: parameters that are rounded to what that leaves of them.
     """
     for name, parameter in model.named_parameters():
         value = values[name].double() if values else _drawn(name, parameter)
         if parameter.ndim >= 2 and "embed_tokens" not in name:
             value = value * gain
+        if scheme is not None and name in gridded:
+            # What a low dtype makes of them comes after, as in loading.
+            value = on_grid(value, scheme)
         parameter.data.copy_(value if rounded is None else value.to(rounded))
     for name, buffer in model.named_buffers():
         if name in values:
@@ -292,7 +311,8 @@ def _from_directory(
         raise WorkerSetupError(
             f"{folder / 'config.json'}: expected model_type {wanted!r}, got {model_type!r}"
         )
-    whole = Checkpoint(folder, slim(settings))
+    scheme = scheme_of(settings)
+    whole = Checkpoint(folder, slim(settings), scheme)
     settings.pop("transformers_version", None)
     settings.pop("torch_dtype", None)
     settings.pop("dtype", None)

@@ -164,6 +164,29 @@ def test_text_is_drawn_beside_special_ids_wherever_they_are(
     assert text_ids(subject.config) == range(3, 160)
 
 
+def test_images_are_not_drawn_where_nothing_says_how_they_become_tokens(
+    folder_of: Callable[..., str], subject_of: Callable[..., Subject], judge: Callable[..., Outcome]
+):
+    """Text still runs through the model, and one line says what is left out."""
+    from fuzz.worker.geometry import geometry_of
+    from fuzz.worker.look import looked_at
+
+    sizes = {"image_size": 28, "patch_size": 14, "num_hidden_layers": 4}
+    tower = {"model_type": "siglip_vision_model", "hidden_size": 32, "intermediate_size": 48}
+    folder = folder_of(
+        "aya_vision",
+        text_config={"model_type": "cohere2", **SIZES, **SLIDING},
+        vision_config={**tower, "num_attention_heads": 2, **sizes},
+        image_token_index=155,
+    )
+    subject = subject_of(family="aya_vision", model=folder)
+    assert not geometry_of(subject).images
+    assert "text only: how an image becomes tokens is not decided" in looked_at(subject)[1]
+    case = Case(rows=((Text(9),),), chunks=(4,))
+    for property_id in ("cache_agreement", "rotary_reference"):
+        assert judge(property_id, case, family="aya_vision", model=folder).verdict == "pass"
+
+
 @pytest.mark.parametrize(
     ("property_id", "plant", "case"),
     [
