@@ -169,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add_limit_options(replay.add_argument)
     add_fresh_options(replay.add_argument)
     add_environment_option(replay.add_argument)
+    reports.add_option(replay.add_argument)
 
     repro = commands.add_parser(
         "repro",

@@ -22,9 +22,10 @@ from fuzz.faults import FAULTS, PREFIX
 from fuzz.files import check_place, write_text
 from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
+from fuzz.map.around import maps_of
 from fuzz.plants import PLANTS
 from fuzz.report import command, summary_lines
-from fuzz.reports.keep import open_reports
+from fuzz.reports.keep import PAGE, open_reports
 from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.terminal import Terminal
@@ -92,6 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
                 with supervise(targets[0], listener) as supervisor:
                     terminal.open()
                     report = engine.run(supervisor, targets[0], options, listener)
+                    paged = any(path.suffix == PAGE for path in arguments.report)
+                    if paged and not report.interrupted:
+                        maps_of(supervisor, report.findings, listener, terminal.status)
     except KeyboardInterrupt:
         if report is None:
             raise
@@ -114,15 +118,16 @@ def report(arguments: argparse.Namespace) -> int:
     """``ropefuzz report``."""
     from fuzz.reports.keep import MAKERS
     from fuzz.reports.lines import read_all
-    from fuzz.reports.runs import gather
+    from fuzz.reports.runs import gates_in, gather
 
     check_place(arguments.output, tuple(MAKERS))
-    runs = gather(read_all(arguments.files))
+    events = read_all(arguments.files)
+    runs, gates = gather(events), gates_in(events)
     try:
-        write_text(arguments.output, MAKERS[arguments.output.suffix](runs))
+        write_text(arguments.output, MAKERS[arguments.output.suffix](runs, gates))
     except OSError as error:
         raise UsageProblem(f"{arguments.output}: cannot be written: {error.strerror}") from None
-    print(f"{arguments.output}: {len(runs)} runs")
+    print(f"{arguments.output}: {len(runs) + len(gates)} runs")
     return 0
 
 
@@ -138,14 +143,22 @@ def replay(arguments: argparse.Namespace) -> int:
     folder = next((p for p in paths if p.is_dir()), Path("regressions"))
     entries = ledger.shipped() + ledger.load(folder)
     codes = set()
-    with _supervising(arguments) as supervise:
-        for result in replaying.replay(files, plants, entries, supervise):
-            text = result.message if result.usage else f"{result.path}: {result.message}"
-            print(f"{result.status:<6} {text}", flush=True)
-            if result.status == "ERROR":
-                codes.add(2 if result.usage else 3)
-            elif result.status == "FAILED":
-                codes.add(1)
+    reports = open_reports(arguments.report, partial(print, flush=True))
+    try:
+        with _supervising(arguments) as supervise:
+            for result in replaying.replay(files, plants, entries, supervise, reports):
+                text = result.message if result.usage else f"{result.path}: {result.message}"
+                print(f"{result.status:<6} {text}", flush=True)
+                if result.usage:
+                    reports(Notice(text))
+                if result.status == "ERROR":
+                    codes.add(2 if result.usage else 3)
+                elif result.status == "FAILED":
+                    codes.add(1)
+    finally:
+        reports.close()
+    if reports.failed:
+        codes.add(3)
     # Wrong use first: what could not even be read is the user's to mend before anything else.
     return next((code for code in (2, 1, 3) if code in codes), 0)
 

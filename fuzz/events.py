@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from fuzz.finding import Finding
 from fuzz.ledger import Entry
@@ -21,13 +21,13 @@ class RunStarted:
     Attributes:
         target: what is fuzzed.
         versions: package versions.
-        seed: draws all cases.
+        seed: draws all cases, None where none are drawn.
         seconds: how long getting ready took.
     """
 
     target: Target
     versions: Mapping[str, str]
-    seed: int
+    seed: int | None
     seconds: float
 
 
@@ -78,6 +78,86 @@ class Found:
     finding: Finding
     path: Path | None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """It was looked which cases around a finding fail.
+
+    Attributes:
+        signature: of the finding.
+        labels: of the two axes, the first to the right and the second one downwards.
+        spans: first and last value of each axis.
+        rows: the picture, a sign for each point or a few of them, as :mod:`fuzz.map.draw` has them.
+        legend: what the signs mean.
+        sentence: the rule, and what could not be told.
+    """
+
+    signature: Signature
+    labels: tuple[str, str]
+    spans: tuple[tuple[int, int], tuple[int, int]]
+    rows: tuple[str, ...]
+    legend: tuple[str, ...]
+    sentence: str
+
+
+Status: TypeAlias = Literal["FIXED", "FAILED", "KNOWN", "ERROR"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A saved failure was replayed.
+
+    Attributes:
+        path: the file.
+        status: ``FIXED`` it passes (or is refused in words), ``FAILED`` it still fails,
+            ``KNOWN`` it fails and the ledger expects it, ``ERROR`` it could not be judged.
+        message: one sentence.
+        usage: whether the file itself is at fault.
+    """
+
+    path: Path
+    status: Status
+    message: str
+    usage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """What a gate found to differ between two releases.
+
+    Attributes:
+        change: what it is.
+        finding: the finding.
+        path: where it was saved, None where it could not be.
+    """
+
+    change: str
+    finding: Finding
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A gate has decided.
+
+    Attributes:
+        verdict: in one sentence.
+        summary: what it rests on, a sentence each.
+        differences: what was pursued.
+        sections: what else was met, by title.
+        counts: fresh cases by change, with their family and property.
+        exit_code: what the command gives.
+        again: the command that does the same once more.
+    """
+
+    verdict: str
+    summary: tuple[str, ...]
+    differences: tuple[Differing, ...]
+    sections: Mapping[str, tuple[str, ...]]
+    counts: tuple[tuple[str, str, Mapping[str, int]], ...]
+    exit_code: int
+    again: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +235,9 @@ Event: TypeAlias = (
     | Progress
     | Shrinking
     | Found
+    | Mapped
+    | Replayed
+    | Gated
     | KnownSeen
     | PropertyDone
     | NotApplicable

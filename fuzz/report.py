@@ -64,6 +64,20 @@ def finding_rows(finding: Finding, path: Path | None, note: str) -> list[tuple[s
     return rows
 
 
+def next_commands(finding: Finding, path: Path) -> list[tuple[str, str]]:
+    """Return what can be done with a saved finding next, as (label, command)."""
+    file = str(path)
+    plants = [word for p in finding.target.plants for word in ("--plant", p)]
+    commands = [
+        ("map it", ["ropefuzz", "map", file, *plants]),
+        ("as a script", ["ropefuzz", "repro", file]),
+        ("report it", ["ropefuzz", "repro", file, "--issue"]),
+    ]
+    # What is planted began in no release.
+    commands += [] if plants else [("since when", ["ropefuzz", "bisect", file])]
+    return [(label, shlex.join(words)) for label, words in commands]
+
+
 def headline(signature: Signature, message: str) -> str:
     """Return what broke in one line."""
     return f"{signature.property} ({signature.verdict}): {message}"

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, TypeAlias, cast, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
 Side: TypeAlias = Literal["left", "right"]
 Entry: TypeAlias = Literal["forward", "forward-implicit", "generate", "generate-embeds"]
@@ -23,6 +23,16 @@ GAINS: Final[tuple[float, ...]] = (1.0, 0.3, 3.0)
 
 class CaseError(ValueError):
     """A case's data does not have the form of a case; the message names the field."""
+
+
+class Printer(Protocol):
+    """What Hypothesis, and IPython, print with."""
+
+    def text(self, text: str) -> None:
+        """Print a text."""
+
+    def break_(self) -> None:
+        """Begin a new line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,14 @@ class Case:
     extra_placeholders: int = 0
     gain: float = 1.0
     seed: int = 0
+
+    def _repr_pretty_(self, printer: Printer, _cycle: bool) -> None:
+        """Have Hypothesis print the case in words, and as Python that makes it again."""
+        from strategies.words import describe  # which is about cases, and so imports this module
+
+        printer.text(f"from_json(  # {describe(self)}")
+        printer.break_()
+        printer.text(f"    {to_json(self)!r})")
 
 
 DEFAULT: Final = Case()

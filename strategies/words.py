@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from strategies.case import DEFAULT, Case, Entry, How, Row, Text, images_of
+from strategies.case import DEFAULT, Case, Entry, How, Image, Row, Text, images_of
 from strategies.validity import is_generate, may_be_padded
 
 _CALLS: Final[dict[Entry, str]] = {
@@ -44,6 +44,18 @@ def describe(case: Case) -> str:
     if case.seed != DEFAULT.seed:
         parts.append(f"seed {case.seed}")
     return "; ".join(parts)
+
+
+def describe_image(image: Image, grid: tuple[int, ...], tokens: int) -> str:
+    """Return what an image becomes, in words.
+
+    Args:
+        image: as the user hands it over.
+        grid: (frames, rows, columns) in patches, none where the family has no grids.
+        tokens: its placeholder tokens.
+    """
+    shape = f"grid {'x'.join(map(str, grid))}, " if grid else ""
+    return f"image {image.width}x{image.height}: {shape}{_count(tokens, 'token')}"
 
 
 def _rows(case: Case) -> Iterator[str]:

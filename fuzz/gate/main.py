@@ -15,13 +15,15 @@ from fuzz.claims import ACROSS, CLAIMS
 from fuzz.cli import deadline_from, setup_seconds_from, wrap_from
 from fuzz.environments.store import Environment, Store, default_root
 from fuzz.errors import UsageProblem, choose
-from fuzz.events import Notice
+from fuzz.events import Event, Notice
 from fuzz.files import write_text
-from fuzz.gate.report import markdown, verdict_lines
-from fuzz.gate.result import EXIT_CODES, Result
+from fuzz.gate.report import gated, verdict_lines
+from fuzz.gate.result import Result
 from fuzz.gate.run import Gate, Plans, regressions_of
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.outcome import BLOCKING, CHANGES, Change
+from fuzz.reports.keep import open_reports
+from fuzz.reports.markdown import gate_markdown
 from fuzz.session import Options
 from fuzz.target import Target
 from fuzz.terminal import Terminal
@@ -105,41 +107,52 @@ def _gate(
         options.save_to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageProblem(f"{options.save_to}: cannot be made: {error.strerror}") from None
-    with store.use(arguments.baseline) as baseline, store.use(arguments.candidate) as candidate:
-        pair = ["--baseline", baseline.again, "--candidate", candidate.again]
-        again = ("ropefuzz", "gate", *pair)
-        plans = Plans(
-            targets,
-            bool(arguments.family or arguments.model),
-            replace(options, again=again),
-            saved,
-        )
-        result = Result(baseline.version, candidate.version)
-        for text in wrong:
-            result.unjudged[text] += 1
-        terminal(Notice(f"baseline transformers {baseline.version}, {_where(baseline)}"))
-        terminal(Notice(f"candidate transformers {candidate.version}, {_where(candidate)}"))
-        if baseline.version == candidate.version:
-            terminal(Notice("both are the same release: whatever differs is a false alarm"))
-        terminal(Notice(f"seed {options.seed}, {len(saved)} saved regressions first"))
-        places = crowd.places(len(targets), arguments.device, sides=2)
-        terminal.open()
-        try:
-            gate = Gate(baseline, candidate, supervise, entries, terminal, result)
-            gate.run(plans, places)
-        finally:
-            terminal.close()
-    command = _command(arguments, pair, options)
+    reports = open_reports(arguments.report, terminal.line)
+
+    def listener(event: Event) -> None:
+        terminal(event)
+        reports(event)
+
+    try:
+        with store.use(arguments.baseline) as baseline, store.use(arguments.candidate) as candidate:
+            pair = ["--baseline", baseline.again, "--candidate", candidate.again]
+            again = ("ropefuzz", "gate", *pair)
+            plans = Plans(
+                targets,
+                bool(arguments.family or arguments.model),
+                replace(options, again=again),
+                saved,
+            )
+            result = Result(baseline.version, candidate.version)
+            for text in wrong:
+                result.unjudged[text] += 1
+            terminal(Notice(f"baseline transformers {baseline.version}, {_where(baseline)}"))
+            terminal(Notice(f"candidate transformers {candidate.version}, {_where(candidate)}"))
+            if baseline.version == candidate.version:
+                terminal(Notice("both are the same release: whatever differs is a false alarm"))
+            terminal(Notice(f"seed {options.seed}, {len(saved)} saved regressions first"))
+            places = crowd.places(len(targets), arguments.device, sides=2)
+            terminal.open()
+            try:
+                gate = Gate(baseline, candidate, supervise, entries, listener, result)
+                gate.run(plans, places)
+            finally:
+                terminal.close()
+        command = _command(arguments, pair, options)
+        decided = gated(result, blocking, command)
+        reports(decided)
+    finally:
+        reports.close()
     for line in verdict_lines(result, blocking, command):
         terminal.line(line)
     if arguments.summary is not None:
         try:
-            write_text(arguments.summary, markdown(result, blocking, command))
+            write_text(arguments.summary, gate_markdown(decided))
         except OSError as error:
             raise UsageProblem(
                 f"{arguments.summary}: cannot be written: {error.strerror}"
             ) from None
-    return EXIT_CODES[result.verdict(blocking)]
+    return decided.exit_code or (3 if reports.failed else 0)
 
 
 def _properties(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fuzz.environments.requirement import INSTALLED, NEWEST
 from fuzz.outcome import BLOCKING, CHANGES, SENTENCES
+from fuzz.reports import options as reports
 from fuzz.target import DTYPES
 
 _WORDS: Final = "\n".join(
@@ -73,7 +74,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     )
     add("--allow", action="append", default=[], metavar="CHANGE", help="do not block on it")
     add("--block", action="append", default=[], metavar="CHANGE", help="block on it, too")
-    add("--summary", type=Path, metavar="FILE", help="write the report there as Markdown")
+    add("--summary", type=Path, metavar="FILE", help="the same as --report, as Markdown always")
+    reports.add_option(add)
     cli.add_images_option(add)
     cli.add_limit_options(add)
     cli.add_fresh_options(add)

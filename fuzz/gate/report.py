@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from fuzz.events import Differing, Gated
 from fuzz.gate.changed import Reach, Statement
-from fuzz.gate.result import Difference, Result
-from fuzz.outcome import CHANGES, SENTENCES, Change
+from fuzz.gate.result import EXIT_CODES, Difference, Result
+from fuzz.outcome import CHANGES, Change
 from fuzz.regression import GATE
 from strategies.words import describe
 
@@ -101,46 +102,33 @@ def verdict_line(result: Result, blocking: Collection[Change]) -> str:
     return f"COULD NOT JUDGE: {what}: {why if why != 'none' else 'nothing was checked'}"
 
 
-def markdown(result: Result, blocking: Collection[Change], again: str) -> str:
-    """Return the report as Markdown, for the summary of a job."""
-    total = result.total()
-    rows = [(family, prop, counts) for (family, prop), counts in result.counts.items()]
-    lines = [
-        f"## {_escaped(verdict_line(result, blocking))}",
-        "",
-        f"{sum(total.values())} fresh cases: {in_words(total)}.",
-        "",
-        f"{reach_line(result.reach).capitalize()}.",
-        "",
-    ]
-    if result.differences:
-        lines += ["| change | property | what | smallest case | file |", "|---|---|---|---|---|"]
-        for d in result.differences:
-            f = d.finding
-            cells = (d.change, f.property, f.message, describe(f.case), str(d.path or "not saved"))
-            lines.append(f"| {' | '.join(_escaped(c) for c in cells)} |")
-        lines.append("")
+def gated(result: Result, blocking: Collection[Change], again: str) -> Gated:
+    """Return what a gate has decided, as reports are told."""
     replays = [r for r in result.replays if r.change not in ("same", "known")]
-    for title, texts in (
-        ("Saved regressions", [f"{r.change}: {r.path}: {r.text}" for r in replays]),
-        ("Could not be judged", list(result.unjudged)),
-        ("Fixed by the candidate", list(result.fixed.values())),
-        ("Fails in another way now", list(result.shifted.values())),
-        ("Left out", result.skipped),
-        ("Changed, and not run", [_missed(m) for m in result.reach.missed()]),
-    ):
-        if texts:
-            lines += [f"### {title}", "", *(f"- {_escaped(t)}" for t in texts), ""]
-    if rows:
-        lines += ["| family | property | " + " | ".join(CHANGES) + " |"]
-        lines += ["|---|---|" + "---|" * len(CHANGES)]
-        for family, prop, counts in rows:
-            numbers = " | ".join(str(counts.get(c, 0)) for c in CHANGES)
-            lines.append(f"| {family} | {prop} | {numbers} |")
-        lines.append("")
-    lines += [f"- **{c}**: {SENTENCES[c]}" for c in CHANGES]
-    lines += ["", f"`{again}`", ""]
-    return "\n".join(lines)
+    sections = {
+        "Saved regressions": [f"{r.change}: {r.path}: {r.text}" for r in replays],
+        "Could not be judged": list(result.unjudged),
+        "Fixed by the candidate": list(result.fixed.values()),
+        "Fails in another way now": list(result.shifted.values()),
+        "Left out": result.skipped,
+        "Changed, and not run": [_missed(m) for m in result.reach.missed()],
+    }
+    total = result.total()
+    return Gated(
+        verdict=verdict_line(result, blocking),
+        summary=(
+            f"{sum(total.values())} fresh cases: {in_words(total)}",
+            reach_line(result.reach).capitalize(),
+        ),
+        differences=tuple(Differing(d.change, d.finding, d.path) for d in result.differences),
+        sections={title: tuple(texts) for title, texts in sections.items() if texts},
+        counts=tuple(
+            (f, p, {str(c): n for c, n in counts.items()})
+            for (f, p), counts in result.counts.items()
+        ),
+        exit_code=EXIT_CODES[result.verdict(blocking)],
+        again=again,
+    )
 
 
 def _since(result: Result) -> list[str]:
@@ -165,8 +153,3 @@ def _some(title: str, texts: Sequence[str]) -> list[str]:
     more = len(texts) - _SHOWN
     end = [f"  ... and {more} more"] if more > 0 else []
     return [f"{title}:", *(f"  {text}" for text in texts[:_SHOWN]), *end]
-
-
-def _escaped(text: str) -> str:
-    line = " ".join(text.split())
-    return line.replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

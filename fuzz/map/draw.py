@@ -55,17 +55,25 @@ def picture(
         above = f"{merged[0].word}, where they change (other side {merged[0].other})"
         lines += [f"{'':>{margin}}   {above}", _counts_above(across, margin, merged[0])]
         beside = _counts(down, merged[1])
-    used: set[str] = set()
-    for rows, count in zip(down, beside, strict=True):
-        signs = "".join(_sign(swept, columns, rows) for columns in across)
-        used |= set(signs)
-        lines.append(f"{_span(rows):>{margin}} |{signs}| {count}".rstrip())
+    drawn = signs(swept, xs, ys)
+    for rows, row, count in zip(down, drawn, beside, strict=True):
+        lines.append(f"{_span(rows):>{margin}} |{row}| {count}".rstrip())
     right = "" if merged is None else f"; right: {merged[1].word}, other side {merged[1].other}"
     lines.append(f"{'':>{margin}}   (downwards: {y}{right})")
-    legend = [f"{SIGNS[m]} {WORDS[m]}" for m in SIGNS if SIGNS[m] in used and m != "invalid"]
-    legend += [f"{MIXED} some of both"] if MIXED in used else []
-    legend += ["blank has no meaning"] if " " in used else []
-    return [*lines, "  ".join(legend)]
+    return [*lines, "  ".join(legend(set("".join(drawn))))]
+
+
+def signs(swept: Swept, xs: Sequence[int], ys: Sequence[int]) -> list[str]:
+    """Return a map's points, a few of them in a sign where there are many, line by line."""
+    across, down = _bins(xs, WIDEST), _bins(ys, HIGHEST)
+    return ["".join(_sign(swept, columns, rows) for columns in across) for rows in down]
+
+
+def legend(used: set[str]) -> list[str]:
+    """Say what the signs that are used mean."""
+    said = [f"{SIGNS[m]} {WORDS[m]}" for m in SIGNS if SIGNS[m] in used and m != "invalid"]
+    said += [f"{MIXED} some of both"] if MIXED in used else []
+    return said + (["blank has no meaning"] if " " in used else [])
 
 
 def _sign(swept: Swept, columns: Sequence[int], rows: Sequence[int]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -141,13 +143,16 @@ def rule_of(made: Map, swept: Swept) -> Rule:
     return find_rule(points, [m == "fails" for _, m in told])
 
 
-def sweep_map(supervisor: Supervisor, made: Map, status: Callable[[str], None]) -> Swept:
+def sweep_map(
+    supervisor: Supervisor, made: Map, status: Callable[[str], None], until: float = math.inf
+) -> Swept:
     """Run a map's points, as few as will do.
 
     Args:
         supervisor: asks the workers.
         made: the map, whose grids are found out first.
         status: told what runs now.
+        until: ``time.monotonic()`` after which nothing is run any more.
     """
     if {a.name for a in made.axes} == {"width", "height"}:
         made.grids = grids_of(
@@ -160,6 +165,8 @@ def sweep_map(supervisor: Supervisor, made: Map, status: Callable[[str], None]) 
         case = made.case(point)
         if problems(case):
             return "invalid"
+        if time.monotonic() > until:
+            return "unjudged"
         done += 1
         status(f"{done} runs, now {describe(case)}")
         outcome = supervisor.check(made.saved.property, case)

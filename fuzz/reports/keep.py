@@ -7,17 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, TextIO, TypeAlias
 
 from fuzz.errors import UsageProblem, print_error
-from fuzz.events import Event, Found, Progress, Shrinking
+from fuzz.events import Event, Found, Gated, Progress, Shrinking
 from fuzz.files import check_place, write_text
 from fuzz.reports import github, lines
 from fuzz.reports.html import page
 from fuzz.reports.markdown import markdown
-from fuzz.reports.runs import Run, gather
+from fuzz.reports.runs import Run, gates_in, gather
 
-MAKERS: Final[dict[str, Callable[[Sequence[Run]], str]]] = {".html": page, ".md": markdown}
+Maker: TypeAlias = Callable[[Sequence[Run], Sequence[Gated]], str]
+PAGE: Final = ".html"
+MAKERS: Final[dict[str, Maker]] = {PAGE: page, ".md": markdown}
 """What is written at the end, by the file's suffix."""
 
 SUFFIXES: Final = (".jsonl", *MAKERS)
@@ -58,12 +60,12 @@ class Reports:
         """Write what is written at the end. What cannot be is told in a line each."""
         for path, stream in self.streams:
             self._try(path, stream.close)
-        runs = gather(self.events)
+        runs, gates = gather(self.events), gates_in(self.events)
         for path in self.paths:
-            self._try(path, partial(write_text, path, MAKERS[path.suffix](runs)))
-        if github.is_there() and runs:
+            self._try(path, partial(write_text, path, MAKERS[path.suffix](runs, gates)))
+        if github.is_there() and (runs or gates):
             name = Path(os.environ.get(github.SUMMARY, ""))
-            self._try(name, partial(github.add_to_summary, markdown(runs)))
+            self._try(name, partial(github.add_to_summary, markdown(runs, gates)))
 
     def _try(self, path: Path, write: Callable[[], object]) -> None:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fuzz.errors import UsageProblem
-from fuzz.events import Event, Notice, RunStarted
+from fuzz.events import Event, Gated, Notice, RunStarted
 from fuzz.reports.plain import from_plain, to_plain
 
 FORMAT_VERSION: Final = 1
@@ -57,7 +57,7 @@ def read(path: Path) -> list[Event]:
             events.append(from_plain(data))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageProblem(f"{path}: line {number}: no event: {error}") from None
-    if not any(isinstance(e, RunStarted) for e in events):
+    if not any(isinstance(e, (RunStarted, Gated)) for e in events):
         raise UsageProblem(f"{path}: the run never started, so there is nothing to report")
     return events
 

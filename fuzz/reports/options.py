@@ -25,7 +25,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     parser = commands.add_parser(
         "report",
         help="one page of several runs",
-        description="Make one report of the events of several runs (run --report FILE.jsonl).",
+        description="Make one report of the events of several runs, replays and gates (their "
+        "--report FILE.jsonl).",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="EVENTS.jsonl")
     parser.add_argument(

@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from fuzz.events import (
     Event,
     Found,
+    Gated,
     KnownSeen,
+    Mapped,
     NotApplicable,
     Notice,
     PropertyDone,
+    Replayed,
     RunEnded,
     RunStarted,
 )
 from fuzz.ledger import Entry
 from fuzz.report import target_in_words
-from fuzz.verdict import Kind
+from fuzz.verdict import Kind, Signature
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class Run:
         done: what each property gave.
         not_applicable: properties left out, with the reason.
         found: findings.
+        maps: which cases around a finding fail, by its signature.
+        replayed: saved failures that were replayed.
         known: entries of the ledger that were met.
         notices: what else was said.
         ended: how it ended, None where it was cut off.
@@ -39,6 +44,8 @@ class Run:
     done: dict[str, PropertyDone] = field(default_factory=dict)
     not_applicable: dict[str, str] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
+    maps: dict[Signature, Mapped] = field(default_factory=dict)
+    replayed: list[Replayed] = field(default_factory=list)
     known: list[Entry] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     ended: RunEnded | None = None
@@ -64,7 +71,14 @@ class Run:
     @property
     def headline(self) -> str:
         """What came of it, in a sentence."""
-        said = [f"{sum(self.cases.values())} cases", counted(len(self.new), "new finding")]
+        said = []
+        if self.replayed:
+            by_status = Counter(r.status for r in self.replayed)
+            told = ", ".join(f"{n} {status}" for status, n in sorted(by_status.items()))
+            said.append(f"{counted(len(self.replayed), 'saved failure')} replayed: {told}")
+        if self.done or not self.replayed:
+            said.append(f"{sum(self.cases.values())} cases")
+        said.append(counted(len(self.new), "new finding"))
         if flaky := len(self.found) - len(self.new):
             said.append(f"{flaky} flaky")
         said.append(f"{counted(len(self.known), 'known failure')} met")
@@ -103,12 +117,21 @@ def _take(run: Run, event: Event) -> None:
         run.not_applicable[event.property] = event.reason
     elif isinstance(event, Found):
         run.found.append(event)
+    elif isinstance(event, Mapped):
+        run.maps[event.signature] = event
+    elif isinstance(event, Replayed):
+        run.replayed.append(event)
     elif isinstance(event, KnownSeen):
         run.known.append(event.entry)
     elif isinstance(event, Notice):
         run.notices.append(event.text)
     elif isinstance(event, RunEnded):
         run.ended = event
+
+
+def gates_in(events: Iterable[Event]) -> list[Gated]:
+    """Return what gates have decided."""
+    return [event for event in events if isinstance(event, Gated)]
 
 
 def counted(number: int, name: str) -> str:

@@ -32,16 +32,14 @@ class Lane:
 
 
 KNOWN = (
-    "def known(function, **arguments):  # releases differ in what they take",
-    "    names = inspect.signature(function).parameters",
-    "    return {k: v for k, v in arguments.items() if k in names}",
+    "def known(function, **more):  # releases differ in what they take",
+    "    return {k: v for k, v in more.items() if k in inspect.signature(function).parameters}",
 )
 
 WIDEN = (
     "class Widen(torch.overrides.TorchFunctionMode):  # norms and rotary code ask for float32",
     "    def __torch_function__(self, func, types, args=(), kwargs=None):",
-    "        if func is torch.Tensor.float:",
-    "            return args[0].double()",
+    "        func = torch.Tensor.double if func is torch.Tensor.float else func",
     "        swap = lambda x: torch.float64 if x is torch.float32 else x",
     "        return func(*map(swap, args), **{k: swap(v) for k, v in (kwargs or {}).items()})",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Final
 
 from fuzz.errors import UsageProblem
@@ -16,6 +16,9 @@ from strategies.validity import is_generate
 
 SHORT: Final = 45
 """Letters that a tensor may take where it can be computed, too."""
+
+REPEATED: Final = 4
+"""Equal ids in a row that are written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,17 @@ def call_of(facts: Facts, case: Case, batch: Batch, name: str, *, split: bool = 
     return f"feed(model, {name}{cuts})"
 
 
-def places_of(facts: Facts, case: Case, batch: Batch, name: str) -> list[str]:
-    """Return the lines that put explicit positions into a batch's inputs."""
+def places_of(facts: Facts, case: Case, batch: Batch, name: str, attn: str) -> list[str]:
+    """Return the lines that put explicit positions into a batch's inputs.
+
+    A model of its own computes them, so that no state is left on the one that is looked at.
+    """
     if batch.pictures and facts.axes > 1:
         shift = f" + {case.offset}" if case.offset else ""
         lines = [
-            'owner = next(m for m in model.modules() if hasattr(m, "get_rope_index"))',
+            f'owner = next(m for m in build("{attn}").modules() if hasattr(m, "get_rope_index"))',
             f'{name}["position_ids"] = owner.get_rope_index('
             f"**known(owner.get_rope_index, **{name}))[0]{shift}",
-            "owner.rope_deltas = None  # leave no state behind",
         ]
         if case.gap:
             for row, start in enumerate(batch.starts):
@@ -126,7 +131,7 @@ def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = ""
 
     def tensor(rows: Iterable[Sequence[int]], filler: int = 0) -> str:
         before = f"[{filler}] * {lack} + " if lack else ""
-        return f"torch.tensor([{', '.join(before + literal(list(row)) for row in rows)}])"
+        return f"torch.tensor([{', '.join(before + _listed(row) for row in rows)}])"
 
     parts = [f'"input_ids": {tensor(batch.ids, facts.padding)}']
     if batch.masked:
@@ -141,12 +146,24 @@ def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = ""
     if told:
         parts.append(f'"token_type_ids": {tensor(types)}')
     lines = [f"{name} = {{{', '.join(parts)}}}"]
-    if batch.pictures and not told:
+    if batch.pictures and not told and facts.axes > 1:
         written = tensor(types)
         if len(written) > SHORT:
             written = f'({name}["input_ids"] == {facts.image}).long()'
         lines.append(f"{name} |= known(model.forward, mm_token_type_ids={written})")
     return lines
+
+
+def _listed(row: Sequence[int]) -> str:
+    """Return a list's source, with what is repeated many times written once."""
+    runs = [(value, len(list(group))) for value, group in groupby(row)]
+    if len(runs) == 1 and runs[0][1] > REPEATED:
+        return f"[{runs[0][0]}] * {runs[0][1]}"
+    parts: list[str] = []
+    for value, count in runs:
+        many = count > REPEATED
+        parts += [f"*[{value}] * {count}"] if many else [str(value)] * count
+    return f"[{', '.join(parts)}]"
 
 
 def pixels_of(batch: Batch) -> str:

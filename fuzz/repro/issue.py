@@ -22,18 +22,20 @@ def issue_of(saved: Regression, entry: ledger.Entry | None, script: str) -> str:
     what = what_of(saved, entry)
     family = family_of(target.family)
     expected = sentence_of(saved.property)
+    told = dict(saved.said)
+    images = f" ({told.pop('images')})" if "images" in told else ""
     parts = [
         ("What is wrong", f"{family.title} (`{family.architecture}`): {what}."),
         (
             "Smallest case",
-            f"{describe(saved.case)}; attention `{target.attn}`. The model is tiny and its weights "
-            "are random; nothing is downloaded.",
+            f"{describe(saved.case)}{images}; attention `{target.attn}`. The model is tiny and its "
+            "weights are random; nothing is downloaded.",
         ),
         ("Expected", f"{expected[0].upper()}{expected[1:]}."),
         ("Actual", f"`{saved.message}`" if "`" not in saved.message else saved.message),
     ]
-    if saved.said:
-        parts.append(("First divergence", "\n".join(f"- {n}: `{t}`" for n, t in saved.said)))
+    if told:
+        parts.append(("First divergence", "\n".join(f"- {n}: `{t}`" for n, t in told.items())))
     if entry is not None:
         parts.append(("Releases", f"transformers {entry.affects}. {_sentence(entry.evidence)}"))
         if entry.url:

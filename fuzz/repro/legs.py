@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise, takewhile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from fuzz.errors import UsageProblem
@@ -13,148 +12,16 @@ from fuzz.regression import Regression
 from fuzz.repro import calls
 from fuzz.repro.blocks import PROCESSOR
 from fuzz.repro.facts import Facts, processor_class, processor_settings
+from fuzz.repro.generating import generation_body
 from fuzz.repro.layout import indented, literal
+from fuzz.repro.looking import image_body, visibility_body
 from fuzz.repro.prompts import Batch, batch_of, collate, prompts_of
+from fuzz.repro.training import training_body
+from fuzz.repro.turning import rotary_body
+from fuzz.repro.writer import Body, Writer, needs_flash, of_processor
 from fuzz.target import FLASH, FLEX
 from strategies.case import Case, images_of
 from strategies.validity import is_generate
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What a script runs.
-
-    Attributes:
-        lines: its lines; where results are compared, ``got`` and ``expected`` are set at the end.
-        got: what the first is of, in words.
-        expected: what the second is of.
-    """
-
-    lines: tuple[str, ...]
-    got: str = ""
-    expected: str = ""
-
-
-@dataclass(slots=True)
-class Writer:
-    """Writes what one finding's script runs.
-
-    Attributes:
-        facts: of its family.
-        saved: the finding.
-        lines: what is written so far.
-        again: whether the same images can be in several batches.
-        drawn: the pixels that are there, by their variable.
-    """
-
-    facts: Facts
-    saved: Regression
-    lines: list[str] = field(default_factory=list)
-    again: bool = False
-    drawn: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def compares(self) -> bool:
-        """Whether two results are compared; else a call dies, or runs where it must not."""
-        return compares(self.saved)
-
-    def inputs(self, case: Case, batch: Batch, name: str = "inputs") -> Batch:
-        """Write how a batch's inputs are made; ``model`` is there."""
-        lines = calls.inputs_of(self.facts, batch, name, self.pixels(batch))
-        if case.entry == "forward":
-            lines += calls.places_of(self.facts, case, batch, name)
-            if not batch.pictures:
-                lines = _merged(lines)
-        if case.entry == "generate-embeds":
-            embed = f'model.get_input_embeddings()({name}.pop("input_ids"))'
-            lines.append(f'{name}["inputs_embeds"] = {embed}')
-        self.lines += lines
-        return batch
-
-    def pixels(self, batch: Batch) -> str:
-        """Return the source of the pixels of a batch's images, the same for the same images."""
-        if not self.again or not batch.pictures:
-            return calls.pixels_of(batch) if batch.pictures else ""
-        variable = "pixels"
-        if batch.pictures not in self.drawn.values():
-            variable += f"_{len(self.drawn) + 1}" if self.drawn else ""
-            self.drawn[variable] = batch.pictures
-            self.lines.append(f"{variable} = {calls.pixels_of(batch)}")
-            return variable
-        return next(v for v, pictures in self.drawn.items() if pictures == batch.pictures)
-
-    def call(
-        self, case: Case, batch: Batch, into: str = "", name: str = "inputs", *, split: bool = True
-    ) -> None:
-        """Write a call; the logits of its real tokens go into a variable where there is one."""
-        source = calls.call_of(self.facts, case, batch, name, split=split)
-        if not into:
-            self.lines.append(source.removesuffix(".logits"))
-            return
-        real = "" if is_generate(case.entry) else calls.real_of(batch, name)
-        self.lines.append(f"{into} = {source}{real}")
-
-    def model(self, attn: str = "") -> None:
-        """Write that a fresh model is built."""
-        self.lines.append(f'model = build("{attn or self.saved.target.attn}")')
-
-    def history(self, case: Case) -> None:
-        """Write the calls that were made before on the same model."""
-        for number, call in enumerate(case.history):
-            plain = Case(rows=(call.row,), entry=call.entry, seed=case.seed + 17 + number)
-            if is_generate(call.entry):
-                plain = replace(plain, decode=1)
-            name = "earlier" + (f"_{number + 1}" if len(case.history) > 1 else "")
-            batch = self.inputs(plain, batch_of(self.facts, plain), name)
-            self.call(plain, batch, name=name)
-
-    def row(self) -> int:
-        """Return the row that the finding's message names, 0 where it names none."""
-        found = re.search(r"of row (\d+)", self.saved.message)
-        return int(found[1]) if found else 0
-
-    def body(self, got: str = "", expected: str = "") -> Body:
-        """Return what was written."""
-        return Body(tidied(self.lines), got, expected)
-
-
-def tidied(lines: Sequence[str]) -> tuple[str, ...]:
-    """Build each model where it is used, and only where it is used twice under a name."""
-    kept = list(lines)
-    for _ in lines:
-        for n, (one, other) in enumerate(pairwise(kept)):
-            if one.startswith("model = build(") and not re.search(r"\bmodel\b", other):
-                kept[n : n + 2] = other, one
-    done: list[str] = []
-    for n, line in enumerate(kept):
-        used = sum(len(re.findall(r"\bmodel\b", x)) for x in _until_next(kept[n + 1 :]))
-        if line.startswith("model = build(") and used == 1:
-            kept[n + 1] = re.sub(r"\bmodel\b", line.removeprefix("model = "), kept[n + 1])
-        else:
-            done.append(line)
-    return tuple(done)
-
-
-def _until_next(lines: Sequence[str]) -> Iterator[str]:
-    return takewhile(lambda line: not line.startswith("model = build("), lines)
-
-
-def compares(saved: Regression) -> bool:
-    """Tell whether a finding is that two results differ."""
-    return saved.signature.verdict == "fail" and saved.property != "clean_rejection"
-
-
-def needs_flash(saved: Regression) -> bool:
-    """Tell whether a finding shows with flash_attention_2 alone."""
-    what = saved.signature.what
-    return saved.target.attn == FLASH or FLASH in what or what.startswith("ContractError")
-
-
-def of_processor(saved: Regression) -> bool:
-    """Tell whether a finding is of the image processor alone."""
-    if saved.property == "clean_rejection" and saved.signature.verdict == "fail":
-        return not saved.case.extra_placeholders
-    return saved.signature.where.startswith("image_")
 
 
 def body_of(facts: Facts, saved: Regression) -> Body:
@@ -170,21 +37,8 @@ def body_of(facts: Facts, saved: Regression) -> Body:
     if write is None:
         raise UsageProblem(f"{saved.property} is not supported in scripts")
     if saved.case.mode == "train":
-        raise UsageProblem("training is not supported in scripts")
+        return training_body(writer)
     return write(writer)
-
-
-def _merged(lines: list[str]) -> list[str]:
-    """Write positions into the braces that the other inputs stand in."""
-    first, *rest = lines
-    kept = []
-    for line in rest:
-        found = re.fullmatch(r"\w+\[(\"position_ids\")\] = (.*)", line)
-        if found:
-            first = f"{first[:-1]}, {found[1]}: {found[2]}}}"
-        else:
-            kept.append(line)
-    return [first, *kept]
 
 
 def _processor(w: Writer) -> Body:
@@ -216,6 +70,10 @@ def _once(w: Writer) -> Body:
         w.lines += ["expected = (got[0] if isinstance(got, tuple) else got).nan_to_num(0, 0, 0)"]
         w.lines += ["got = got[0] if isinstance(got, tuple) else got"]
     return w.body("in a valid case", "any finite number")
+
+
+def _rotary(w: Writer) -> Body:
+    return rotary_body(w) if w.compares else _once(w)
 
 
 def _cache(w: Writer) -> Body:
@@ -380,7 +238,7 @@ def _packing(w: Writer) -> Body:
 _WRITERS: Final[Mapping[str, Callable[[Writer], Body]]] = {
     "no_crash": _once,
     "clean_rejection": _once,
-    "rotary_reference": _once,
+    "rotary_reference": _rotary,
     "cache_agreement": _cache,
     "attention_agreement": _attention,
     "padding_invariance": _padding,
@@ -388,4 +246,7 @@ _WRITERS: Final[Mapping[str, Callable[[Writer], Body]]] = {
     "causality": _causality,
     "state_independence": _state,
     "packing_invariance": _packing,
+    "generation_agreement": generation_body,
+    "visibility": visibility_body,
+    "image_independence": image_body,
 }

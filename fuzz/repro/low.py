@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from fuzz.errors import UsageProblem
-from fuzz.repro.legs import Body, Writer, tidied
 from fuzz.repro.prompts import batch_of
+from fuzz.repro.writer import Body, Writer, tidied
 from fuzz.target import FLASH
 from strategies.case import has_images
 

@@ -17,8 +17,10 @@ from fuzz.repro import blocks, judging
 from fuzz.repro.blocks import Fed, Lane
 from fuzz.repro.facts import Facts, config_of, facts_of, has_experts
 from fuzz.repro.layout import broken, comment, literal
-from fuzz.repro.legs import Body, Writer, body_of, compares, needs_flash, of_processor
+from fuzz.repro.legs import body_of
+from fuzz.repro.looking import COOL
 from fuzz.repro.low import low_body
+from fuzz.repro.writer import Body, Writer, compares, needs_flash, of_processor
 from fuzz.target import LOW
 from strategies.case import has_images, images_of
 from strategies.words import describe
@@ -35,6 +37,9 @@ _TABLE: Final = (
 )
 STANDS_FOR: Final = {"rotary-table-short": _TABLE, "rotary-table-short-flash": _TABLE}
 """The change of upstream that a planted defect stands for, where there is one."""
+
+DEATHS: Final = ("crash", "hang", "oom")
+"""Verdicts that a script lives to tell of only where the case has a process of its own."""
 
 
 def script_of(saved: Regression, entry: ledger.Entry | None = None) -> str:
@@ -57,6 +62,8 @@ def script_of(saved: Regression, entry: ledger.Entry | None = None) -> str:
         end = judging.judge_budget(body, low)
     elif compares(saved):
         end = judging.judge_difference(saved, body, _allowed(lane), wide=lane.wide)
+    elif saved.signature.verdict in DEATHS:
+        end = judging.judge_death(saved, body)
     else:
         end = judging.judge_failure(saved, body)
     functions = [] if of_processor(saved) else _functions(saved, facts, lane, body, attn)
@@ -86,8 +93,6 @@ def _refuse(saved: Regression) -> None:
             )
     if saved.target.plants and (compares(saved) or saved.case.history):
         raise UsageProblem("a planted defect in more than one call is not supported in scripts")
-    if signature.verdict in ("crash", "hang", "oom"):
-        raise UsageProblem(f"a script would not live to tell of a {signature.verdict}")
     unchecked = "the kernel checks this itself" not in saved.message
     if signature.what.startswith("ContractError") and unchecked:
         raise UsageProblem("flash-attn does not check what it is given here, so nothing would tell")
@@ -118,7 +123,7 @@ def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
         dtype=dtype,
         wide=wide and dtype == "float64",
         cuda=flash or saved.target.device != "cpu",
-        gain=saved.case.gain,
+        gain=COOL if saved.property == "visibility" else saved.case.gain,
         experts=dtype == "float64" and has_experts(facts.family),
         plant=blocks.SHORT_TABLE if saved.target.plants else (),
     )
@@ -134,13 +139,17 @@ def _needs_wide(saved: Regression) -> bool:
 
     Eager attention casts its scores to float32, where the smallest float64 of a mask is -inf.
     """
-    eager = "eager" in (saved.target.attn, *saved.signature.what.split(" = "))
-    return eager or _difference(saved) < SHOWN
+    what = saved.signature.what
+    if what.startswith("position ids"):
+        return False  # whole numbers
+    eager = "eager" in (saved.target.attn, *re.findall(r"\w+", what))
+    fine = saved.property in ("rotary_reference", "visibility")
+    return eager or fine or _difference(saved) < SHOWN
 
 
 def _difference(saved: Regression) -> float:
     """Return by how much two results differ as the message says, 0 where it does not."""
-    found = re.search(r"differ by ([0-9.]+(?:e[+-]?\d+)?)", saved.message)
+    found = re.search(r"differs? by ([0-9.]+(?:e[+-]?\d+)?)", saved.message)
     return float(found[1]) if found else 0.0
 
 
@@ -167,9 +176,10 @@ def _functions(
     text = "\n".join(body.lines)
     made = [list(blocks.WIDEN)] if lane.wide else []
     made.append(blocks.build(facts, lane, attn))
+    made += [list(function) for function in body.functions]
     if "feed(" in text:
         made.append(blocks.feed(_fed(saved, facts, body)))
-    if "generate(" in text:
+    if re.search(r"(?<![.\w])generate\(", text):
         made.append(blocks.generate(facts, lane))
     if "known(" in text or any("known(" in line for block in made for line in block):
         made.insert(0, list(blocks.KNOWN))
@@ -217,7 +227,8 @@ def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[st
         return lines
     if lane.dtype == "float64":
         lines.append("torch.set_default_dtype(torch.float64)")
-    lines.append("torch.set_grad_enabled(False)")
+    if saved.case.mode == "eval":
+        lines.append("torch.set_grad_enabled(False)")
     if "flex_attention" in text and not lane.cuda:
         lines.append('torch.compiler.set_stance("force_eager")  # no compiler needed')
     images = "pixel_values" in text
@@ -226,9 +237,9 @@ def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[st
 
 
 def _imports(text: str) -> list[str]:
-    standard = ["inspect", "sys", "traceback", "zlib"]
-    lines = [f"import {name}" for name in standard if re.search(rf"\b{re.escape(name)}\.", text)]
-    lines.append("")
+    standard = ["inspect", "os", "re", "resource", "signal", "sys", "traceback", "zlib"]
+    used = [name for name in standard if re.search(rf"\b{re.escape(name)}\.", text)]
+    lines = [f"import {', '.join(used)}", ""]
     lines += ["import torch"] if "torch." in text else []
     lines += ["import transformers"]
     if "Image." in text:
@@ -263,4 +274,4 @@ def _comment(saved: Regression, entry: ledger.Entry | None) -> list[str]:
     url = f"; {entry.url}" if entry and entry.url else ""
     exits = "Exits with 1: it happens, 0: gone, 2: cannot tell"
     paragraphs.append(f"Seen with {seen_on(saved)}{known}{url}. {exits}.")
-    return comment(paragraphs)
+    return comment([" ".join(paragraphs)])

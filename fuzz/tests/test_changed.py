@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from fuzz.gate.changed import Reach, Statement, changed
-from fuzz.gate.report import markdown, reach_line, verdict_lines
+from fuzz.gate.report import gated, reach_line, verdict_lines
 from fuzz.outcome import BLOCKING
+from fuzz.reports.markdown import gate_markdown
 from fuzz.tests.gate_stub import Release, gate
 from strategies.case import Case, Image, has_images
 
@@ -126,7 +127,7 @@ def test_the_gate_says_how_much_of_what_changed_ran_and_lists_the_rest(tmp_path:
     assert said[said.index("changed, and not run:") + 1] == (
         "  modeling_x.py: helper, 1 statement (line 21)"
     )
-    assert "helper, 1 statement" in markdown(result, BLOCKING, "again")
+    assert "helper, 1 statement" in gate_markdown(gated(result, BLOCKING, "again"))
 
 
 def test_without_a_change_there_is_nothing_to_run(tmp_path: Path):

@@ -13,11 +13,12 @@ from fuzz import regression
 from fuzz.claims import ACROSS
 from fuzz.events import Event
 from fuzz.gate.both import both
-from fuzz.gate.report import markdown, verdict_lines
+from fuzz.gate.report import gated, verdict_lines
 from fuzz.gate.result import EXIT_CODES, Result
 from fuzz.isolation.errors import SetupProblem
 from fuzz.outcome import BLOCKING
 from fuzz.replay import replay
+from fuzz.reports.markdown import gate_markdown
 from fuzz.tests.builders import finding
 from fuzz.tests.gate_stub import SETTINGS, Release, found_in, gate
 from fuzz.tests.stub_run import ONE_IMAGE, PASS, entry, failing, images_fail
@@ -262,13 +263,14 @@ def test_ctrl_c_keeps_what_was_found_and_is_no_pass(tmp_path: Path):
 
 def test_the_summary_says_the_same_in_markdown(tmp_path: Path):
     result = gate(tmp_path, Release("1"), Release("2", images_fail), "no_crash")
-    text = markdown(result, BLOCKING, "ropefuzz gate ...")
+    text = gate_markdown(gated(result, BLOCKING, "ropefuzz gate ..."))
     lines = text.splitlines()
     assert lines[0] == f"## {last(result)}"
-    assert any(line.startswith("| regressed | no_crash | regressed (passes in") for line in lines)
+    start = "| regressed | no\\_crash | regressed (passes in"
+    assert any(line.startswith(start) for line in lines)
     counts = result.counts["qwen2_vl", "no_crash"]
-    assert f"| qwen2_vl | no_crash | {counts['same']} | 0 | 0 | 0 | 0 | 0 |" in text
-    assert lines[-1] == "`ropefuzz gate ...`"
+    assert f"| qwen2\\_vl | no\\_crash | {counts['same']} | 0 | 0 | 0 | 0 | 0 |" in text
+    assert lines[-3:] == ["```", "ropefuzz gate ...", "```"]
 
 
 def test_ctrl_c_on_one_side_ends_the_other_before_it_is_passed_on():

@@ -10,18 +10,22 @@ from fuzz.worker.divergence import first_divergence
 from fuzz.worker.exact import lane
 from fuzz.worker.failure import Failed
 from fuzz.worker.guard.index import OutOfBounds, guarded
+from fuzz.worker.inputs import make_prompt
+from fuzz.worker.placing import IMAGE
 from fuzz.worker.subject import Subject
-from strategies.case import Case
+from strategies.case import Case, Image, images_of
+from strategies.words import describe_image
 
 BEGINS: Final = "begins at"
 INDEX: Final = "index"
 RAISED: Final = "raised in"
+IMAGES: Final = "images"
 
 
 def explain(
     subject: Subject, property_id: str, check: Callable[[Subject, Case], None], case: Case
 ) -> list[tuple[str, str]]:
-    """Return sentences about a failing case, each with a label.
+    """Return sentences about a failing case, each with a label: what its images become, and more.
 
     An index that passes its table is named even where the kernel lets it pass; an exception gets
     the path of the module it came out of; a wrong value the place where it begins.
@@ -32,8 +36,8 @@ def explain(
         check: its check.
         case: the case.
     """
-    said: list[tuple[str, str]] = []
     with lane(subject.target.dtype):
+        said = images_in_words(subject, case)
         try:
             with guarded(*subject.models.values()) as place:
                 check(subject, case)
@@ -44,10 +48,29 @@ def explain(
         except Exception:
             if place.raised_in:
                 said.append((RAISED, place.raised_in))
-        if said and said[0][0] == INDEX and fragile(subject.device):
+        if said and said[-1][0] == INDEX and fragile(subject.device):
             # Without the guard the device would be lost, and this process with it.
             return said
         parting = first_divergence(subject, property_id, check, case)
     if parting is not None:
         said.append((BEGINS, str(parting)))
     return said
+
+
+def images_in_words(subject: Subject, case: Case) -> list[tuple[str, str]]:
+    """Return what the images of a case become, each size once, with a label; none, nothing.
+
+    An image that cannot be placed is what fails: nothing is said of it.
+    """
+    said: dict[Image, str] = {}
+    for number, row in enumerate(case.rows):
+        images = images_of(row)
+        try:
+            placed = make_prompt(subject, row, case.seed * 101 + number).images
+        except Exception:  # noqa: S112 - it is told by what fails
+            continue
+        for image, became in zip(images, placed, strict=True):
+            grid = became.grid if "image_grid_thw" in became.tensors else ()
+            tokens = sum(kind == IMAGE for kind in became.types)
+            said.setdefault(image, describe_image(image, grid, tokens))
+    return [(IMAGES, "; ".join(said.values()))] if said else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, seed, settings
+from hypothesis.strategies import just
 
-from strategies.case import Call, Case, Image, Text
+from strategies.case import Call, Case, Image, Text, from_json  # noqa: F401 - for eval
 from strategies.cases import cases
 from strategies.simpler import simpler
 from strategies.tests.examples import QWEN2_VL, single_draws
-from strategies.words import describe
+from strategies.words import describe, describe_image
 
 LONG, WIDE = (Text(3),), (Image(150, 29), Text(3))
 
@@ -104,3 +106,29 @@ def test_different_cases_have_different_descriptions():
         described = {describe(other) for other in others}
         assert len(described) == len(others)
         assert describe(case) not in described
+
+
+def test_hypothesis_prints_a_case_in_words_and_as_python_that_makes_it_again() -> None:
+    @settings(database=None, print_blob=False, report_multiple_bugs=False)
+    @seed(0)
+    @given(just(Case(rows=(WIDE,), chunks=(2,))))
+    def fails(case: Case) -> None:  # noqa: ARG001 - Hypothesis prints it
+        raise AssertionError
+
+    with pytest.raises(AssertionError) as raised:
+        fails()
+    shown = "\n".join(vars(raised.value)["__notes__"])
+    assert "# image 150x29, 3 text tokens; prefilled in chunks of 2 and the rest" in shown
+    again = eval(shown[shown.index("from_json(") : shown.rindex(",\n)")])  # noqa: S307 - our own
+    assert again == Case(rows=(WIDE,), chunks=(2,))
+
+
+@pytest.mark.parametrize(
+    ("grid", "tokens", "words"),
+    [
+        ((1, 2, 10), 5, "image 150x29: grid 1x2x10, 5 tokens"),
+        ((), 1, "image 150x29: one token"),
+    ],
+)
+def test_what_an_image_becomes(grid: tuple[int, ...], tokens: int, words: str):
+    assert describe_image(Image(150, 29), grid, tokens) == words

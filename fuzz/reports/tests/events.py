@@ -1,17 +1,21 @@
-"""A run with one of everything, told as events."""
+"""A run, a replay and a gate with one of everything, told as events."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fuzz.events import (
+    Differing,
     Event,
     Found,
+    Gated,
     KnownSeen,
+    Mapped,
     NotApplicable,
     Notice,
     Progress,
     PropertyDone,
+    Replayed,
     RunEnded,
     RunStarted,
     Shrinking,
@@ -37,16 +41,36 @@ FLAKY = Found(
     None,
     "could not be saved: full",
 )
+MAPPED = Mapped(
+    SIGNATURE,
+    ("text tokens", "first chunk in tokens"),
+    ((0, 24), (0, 24)),
+    ("##..", "#%!."),
+    ("# fails", ". passes", "! not judged", "% some of both"),
+    "fails exactly where text tokens <= 2; 40 runs",
+)
+GATED = Gated(
+    verdict="BLOCKED: transformers 5.0.0 -> 5.1.0: 1 regressed",
+    summary=("9 fresh cases: 8 same, 1 regressed", "Changed code: 3 of 4 statements ran"),
+    differences=(Differing("regressed", FAILED.finding, FAILED.path),),
+    sections={"Could not be judged": ("qwen2_vl: <no answer>",)},
+    counts=(("qwen2_vl", "no_crash", {"same": 8, "regressed": 1}), ("llama", "causality", {})),
+    exit_code=1,
+    again="ropefuzz gate --baseline 5.0.0 --candidate 5.1.0",
+)
 EVENTS: tuple[Event, ...] = (
     Notice("flash_attention_2 is not compared: flash-attn is not there"),
     RunStarted(TARGET, VERSIONS, 7, 1.5),
     Progress("no_crash", 1, 40, "pass"),
     Shrinking("no_crash", SIGNATURE, FIRST, 3),
     FAILED,
+    MAPPED,
     PropertyDone("no_crash", {"pass": 30, "error": 10}, 2, 60, 2.0),
     KnownSeen("causality", entry(url="https://github.com/huggingface/transformers/issues/1")),
     FLAKY,
     PropertyDone("causality", {"pass": 38, "fail": 1, "broken": 1}, 0, 50, 2.0, ("no answer",)),
     NotApplicable("image_independence", "the target takes no images"),
+    Replayed(Path("saves/y.json"), "KNOWN", "known-images: r"),
     RunEnded(12.5, 1, False, "", "ropefuzz run --seed 7"),
+    GATED,
 )

@@ -79,7 +79,9 @@ def test_in_github_actions_findings_are_annotations_and_the_summary_is_added_to(
         "::warning title=ropefuzz%3A causality (flaky)::causality (fail): logits differ by 0.5%0A"
         "smallest case: image 4x1",
     ]
-    assert summary.read_text().startswith("before\n## ropefuzz")
+    text = summary.read_text()
+    assert text.startswith("before\n## BLOCKED")
+    assert "\n## ropefuzz" in text
 
 
 def test_elsewhere_there_are_no_annotations(monkeypatch: pytest.MonkeyPatch):
@@ -99,7 +101,7 @@ def test_runs_are_made_into_one_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     reports.close()
     page = tmp_path / "page.html"
     assert main(["report", *map(str, files), "-o", str(page)]) == 0
-    assert capsys.readouterr().out == f"{page}: 2 runs\n"
+    assert capsys.readouterr().out == f"{page}: 4 runs\n"
     assert page.read_text().count('id="run-') == 2
     assert main(["report", str(files[0]), "-o", str(tmp_path / "page.pdf")]) == 2
     assert main(["report", str(tmp_path / "no.jsonl"), "-o", str(page)]) == 2

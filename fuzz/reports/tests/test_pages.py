@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from fuzz.events import Event, Found, PropertyDone, RunStarted
+from fuzz.events import Event, Found, PropertyDone, RunEnded, RunStarted
 from fuzz.reports.html import page
 from fuzz.reports.lines import written
 from fuzz.reports.markdown import markdown
 from fuzz.reports.runs import gather
-from fuzz.reports.tests.events import EVENTS, FAILED, FLAKY
+from fuzz.reports.tests.events import EVENTS, FAILED, FLAKY, GATED
 from fuzz.target import Target
 from fuzz.tests.builders import finding
 from fuzz.verdict import Signature
@@ -25,7 +25,7 @@ from fuzz.verdict import Signature
 GOLDEN = """\
 ## ropefuzz: qwen2\\_vl (eager, exact, cpu, planted: mask-dropped), transformers 5.23.0
 
-**80 cases, 1 new finding, 1 flaky, 1 known failure met, 1 could not be judged.**
+**1 saved failure replayed: 1 KNOWN, 80 cases, 1 new finding, 1 flaky, 1 known failure met, 1 could not be judged.**
 
 <details open>
 <summary>finding: no\\_crash (error): index 0 passed a table of 0 rows: one text token, no image</summary>
@@ -40,6 +40,7 @@ FINDING no_crash (error): index 0 passed a table of 0 rows
   confirmed           3 of 3 fresh processes
   saved               saves/x.json
   see it again        ropefuzz replay saves/x.json --plant mask-dropped
+  map                 fails exactly where text tokens <= 2; 40 runs
 ```
 
 </details>
@@ -64,6 +65,10 @@ FLAKY causality (fail): logits differ by 0.5
 |---|---|---|---|
 | no\\_crash | 40 | 30 pass, 10 error | 2 |
 | causality | 40 | 38 pass, 1 fail, 1 broken | 0 |
+
+### Saved failures
+
+- KNOWN saves/y.json: known-images: r
 
 ### Could not be judged
 
@@ -91,6 +96,32 @@ ropefuzz run --seed 7
 """  # noqa: E501 - lines of a report are as long as they are
 
 
+GATE = """\
+## BLOCKED: transformers 5.0.0 -> 5.1.0: 1 regressed
+
+9 fresh cases: 8 same, 1 regressed.
+
+Changed code: 3 of 4 statements ran.
+
+| change | property | what | smallest case | file |
+|---|---|---|---|---|
+| regressed | no\\_crash | index 0 passed a table of 0 rows | one text token, no image | saves/x.json |
+
+### Could not be judged
+
+- qwen2\\_vl: &lt;no answer>
+
+"""  # noqa: E501 - as above
+
+
+def test_a_gate_word_for_word():
+    text = markdown([], [GATED])
+    assert text.startswith(GATE)
+    assert "| qwen2\\_vl | no\\_crash | " in text
+    assert "- **regressed**: " in text
+    assert text.endswith(f"```\n{GATED.again}\n```\n")
+
+
 def test_the_summary_word_for_word():
     assert markdown(gather(EVENTS)) == GOLDEN
 
@@ -100,9 +131,12 @@ def test_a_text_with_a_fence_in_it_gets_a_longer_one():
     assert "\n````\nFINDING" in markdown(gather([EVENTS[1], found]))
 
 
+CUT_OFF = [e for e in EVENTS if not isinstance(e, RunEnded)]
+
+
 def test_a_run_that_was_cut_off_says_so():
-    assert "the run was cut off" in markdown(gather(EVENTS[:-1]))
-    assert "the run was cut off" in page(gather(EVENTS[:-1]))
+    assert "the run was cut off" in markdown(gather(CUT_OFF))
+    assert "the run was cut off" in page(gather(CUT_OFF))
 
 
 class Reader(HTMLParser):
@@ -157,6 +191,11 @@ def test_the_page_has_everything_and_asks_nobody_for_anything():
     reader = read(page(gather(EVENTS)))
     for text in (
         "80 cases, 1 new finding, 1 flaky",
+        "fails exactly where text tokens <= 2; 40 runs",
+        "text tokens 0 to 24 (to the right), first chunk in tokens 0 to 24 (down)",
+        "ropefuzz map saves/x.json --plant mask-dropped",
+        "ropefuzz repro saves/x.json --issue",
+        "KNOWN saves/y.json",
         "smallest case",
         "one text token, no image",
         "layer 0 | <b>",
@@ -168,9 +207,31 @@ def test_the_page_has_everything_and_asks_nobody_for_anything():
         "ropefuzz run --seed 7",
     ):
         assert text in reader.text
-    assert "b" not in reader.tags
+    # What a process has printed is text, and no tag of ours.
+    assert reader.tags.count("b") == 1
+    assert reader.tags.count("rect") == 6 + 4  # runs of signs, and what they mean
     assert "#finding-1" in reader.links
     assert "https://github.com/huggingface/transformers/issues/1" in reader.links
+
+
+def test_the_page_of_a_gate_shows_its_findings_and_counts():
+    reader = read(page([], [GATED]))
+    for text in (
+        GATED.verdict,
+        "Changed code: 3 of 4 statements ran.",
+        "Finding: no_crash (error): index 0 passed a table of 0 rows",
+        "smallest case",
+        "8 same",
+        "qwen2_vl: <no answer>",
+        GATED.again,
+    ):
+        assert text in reader.text
+    assert "h2" in reader.tags
+    assert "Properties" not in reader.text
+
+
+def test_a_gate_and_runs_stand_on_one_page():
+    assert len(read(page(gather(EVENTS), [GATED])).ids) > 3
 
 
 def test_whatever_a_dying_process_printed_is_harmless():
@@ -223,32 +284,65 @@ def test_ten_thousand_events_and_two_hundred_findings_fit_into_five_megabytes():
     assert all(written(e).endswith("\n") for e in events[:3])
 
 
-@pytest.mark.skipif(
-    not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    reason="there is no Chromium on this machine",
-)
-def test_a_browser_shows_the_page_without_a_complaint_or_a_request(tmp_path: Path):
-    browser = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-    )
-    (tmp_path / "x.html").write_text(page(gather([*EVENTS, FLAKY])))
+BROWSERS = tuple(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a browser did with a page: its complaints, its requests of a network, its text."""
+
+    complaints: tuple[str, ...]
+    requests: frozenset[str]
+    size: int
+
+
+def opened(folder: Path, text: str) -> Shown:
+    """Open a page in a headless browser that may ask for whatever it likes."""
+    (folder / "x.html").write_text(text, encoding="utf-8")
     done = subprocess.run(
         [
-            browser,
+            BROWSERS[0],
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
             "--enable-logging=stderr",
-            f"--log-net-log={tmp_path}/net.json",
-            f"--screenshot={tmp_path}/x.png",
-            (tmp_path / "x.html").as_uri(),
+            f"--user-data-dir={folder}/profile",
+            f"--log-net-log={folder}/net.json",
+            f"--screenshot={folder}/x.png",
+            (folder / "x.html").as_uri(),
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=True,
     )
-    assert "CONSOLE" not in done.stderr
-    assert (tmp_path / "x.png").stat().st_size > 1_000
-    asked = set(re.findall(r'"url":"([^"]+)"', (tmp_path / "net.json").read_text()))
-    assert not {u for u in asked if u.startswith("http")}
+    # The browser itself asks for its clock and its updates; those requests have no initiator.
+    log = json.loads((folder / "net.json").read_text(encoding="utf-8"))
+    asked = [e["params"] for e in log["events"] if "url" in e.get("params", {})]
+    ours = {p["url"] for p in asked if p.get("initiator", OWN) != OWN}
+    return Shown(
+        complaints=tuple(line for line in done.stderr.splitlines() if "CONSOLE" in line),
+        requests=frozenset(u for u in ours if u.startswith(("http", "ws", "ftp"))),
+        size=(folder / "x.png").stat().st_size,
+    )
+
+
+OWN = "not an origin"
+
+
+@pytest.mark.skipif(not BROWSERS, reason="there is no Chromium on this machine")
+def test_a_browser_shows_the_page_without_a_complaint_or_a_request(tmp_path: Path):
+    shown = opened(tmp_path, page(gather([*EVENTS, FLAKY]), [GATED]))
+    assert shown.complaints == ()
+    assert shown.requests == frozenset()
+    assert shown.size > 10_000
+
+
+@pytest.mark.skipif(not BROWSERS, reason="there is no Chromium on this machine")
+def test_the_browser_above_would_tell_of_a_complaint_and_of_a_request(tmp_path: Path):
+    bad = '<img src="http://127.0.0.1:9/x.png"><script>console.error("no")</script>'
+    shown = opened(tmp_path, page(gather(EVENTS)).replace("</body>", bad))
+    assert any("no" in line for line in shown.complaints)
+    assert shown.requests == {"http://127.0.0.1:9/x.png"}

@@ -38,6 +38,10 @@ SOUND = {
     "cache-image": made_up("cache_agreement", Case(rows=(IMAGE,), decode=2)),
     "cache-generate": made_up("cache_agreement", Case(rows=(IMAGE,), entry="generate", decode=3)),
     "attention": made_up("attention_agreement", Case(rows=(IMAGE,)), "eager = sdpa"),
+    "trained": made_up("attention_agreement", Case(rows=TWO, mode="train"), "eager = sdpa"),
+    "trained-loss": made_up(
+        "attention_agreement", Case(rows=(IMAGE,), mode="train"), "loss: eager = sdpa"
+    ),
     "attention-far": made_up(
         "attention_agreement", Case(rows=TWO, offset=9, gap=5, gap_at=1), "eager = sdpa"
     ),
@@ -60,6 +64,7 @@ SOUND = {
     ),
     "state": made_up("state_independence", Case(rows=((Text(3),),), history=EARLIER)),
     "embeds": made_up("state_independence", Case(rows=((Text(3),),), entry="generate-embeds")),
+    "far": made_up("rotary_reference", Case(rows=TWO, offset=100_000), "far out = at 0"),
     "packing": made_up("packing_invariance", Case(rows=TWO), row=1),
     "finite": made_up("no_crash", Case(rows=(IMAGE,)), "finite"),
     "low": made_up("low_precision", Case(rows=TWO, gain=3.0), "eager = sdpa in float16"),

@@ -18,6 +18,7 @@ from fuzz.repro.facts import DEFAULTS, PROCESSORS
 from fuzz.repro.main import text_of
 from fuzz.repro.script import script_of
 from fuzz.repro.tests.findings import PLANTED, SOUND, TOO_MANY
+from fuzz.repro.tests.test_agreement import STANDARD, imported
 
 ROOT = Path(__file__).resolve().parents[3]
 SAVED = {p.stem: p for p in regression.regressions_in(ROOT / "regressions")}
@@ -83,11 +84,8 @@ def test_every_saved_regression_is_a_script_of_fewer_than_60_lines(scripts: dict
 
 
 def test_a_script_imports_nothing_but_torch_transformers_and_pillow(scripts: dict[str, str]):
-    lines = {
-        x for t in scripts.values() for x in t.splitlines() if x.startswith(("import", "from"))
-    }
-    standard = {"import inspect", "import sys", "import traceback", "import zlib"}
-    assert lines - standard == {"import torch", "import transformers", "from PIL import Image"}
+    names = {name for text in scripts.values() for name in imported(text)}
+    assert names - STANDARD == {"torch", "transformers", "PIL"}
 
 
 @pytest.mark.parametrize("name", SAVED)

@@ -10,7 +10,7 @@ import pytest
 
 from fuzz.plants import PLANTS
 from fuzz.worker.tests.test_plants import WITNESSES
-from strategies.case import Case, Text
+from strategies.case import Case, Image, Text, has_images
 
 if TYPE_CHECKING:
     from fuzz.worker.subject import Subject
@@ -35,7 +35,10 @@ def said(subject_of: SubjectOf, property_id: str, case: Case, *plants: str) -> d
     from fuzz.worker import serve
 
     subject_of(*plants)
-    return dict(serve._explained(property_id, case))
+    told = dict(serve._explained(property_id, case))
+    assert ("images" in told) == has_images(case)
+    told.pop("images", None)
+    return told
 
 
 @pytest.mark.parametrize("plant", BEGINS)
@@ -91,3 +94,13 @@ def test_of_a_wrong_gradient_no_place_is_said(subject_of: SubjectOf) -> None:
     """What the modules give is right; the parameter is in the failure's own message."""
     plant = "eager-gradient"
     assert said(subject_of, PLANTS[plant].killer, WITNESSES[plant], plant) == {}
+
+
+def test_what_images_become_is_told_once_for_each_size(subject_of: SubjectOf) -> None:
+    from fuzz.worker.explain import images_in_words
+
+    one, other = Image(150, 29), Image(1, 1)
+    case = Case(rows=((one, Text(1), other), (one,)))
+    told = "image 150x29: grid 1x2x10, 5 tokens; image 1x1: grid 1x4x4, 4 tokens"
+    assert images_in_words(subject_of(), case) == [("images", told)]
+    assert images_in_words(subject_of(), Case()) == []

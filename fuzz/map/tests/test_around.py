@@ -1,0 +1,61 @@
+"""Each finding of a run gets a map, as far as there is time for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from fuzz.events import Event, Mapped
+from fuzz.isolation.supervisor import Supervisor
+from fuzz.map import around
+from fuzz.map.tests.test_map import FAILS, IMAGE, Stub, one_row
+from fuzz.tests.builders import SIGNATURE, finding
+from strategies.case import Case, Text
+
+
+def maps(stub: Stub, *cases: Case, **fields: int) -> list[Mapped]:
+    told: list[Event] = []
+    findings = [finding(case=case, **fields) for case in cases]
+    around.maps_of(cast(Supervisor, stub), findings, told.append, lambda _: None)
+    return [event for event in told if isinstance(event, Mapped)]
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(around, "SECONDS", 600.0)
+
+
+def test_a_finding_gets_a_map_over_the_axes_that_say_most():
+    (drawn,) = maps(Stub(one_row), IMAGE)
+    assert drawn.signature == SIGNATURE
+    assert drawn.labels == ("width in pixels", "height in pixels")
+    assert drawn.spans == ((1, 200), (1, 200))
+    assert len({len(row) for row in drawn.rows}) == 1
+    assert drawn.rows[0][0] == "#"
+    assert drawn.rows[-1][-1] == "."
+    assert drawn.legend[:2] == ("# fails", ". passes")
+    assert drawn.sentence.startswith("fails exactly where merged rows <= 1; ")
+
+
+def test_a_map_that_takes_too_long_says_what_was_not_judged(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(around, "SECONDS", -1.0)
+    (drawn,) = maps(Stub(one_row), IMAGE)
+    assert drawn.sentence.startswith("nothing is known (40000 of 40000 points were not judged)")
+    assert set("".join(drawn.rows)) == {"!"}
+
+
+def test_a_flaky_finding_has_none_and_ctrl_c_leaves_the_rest_out():
+    assert maps(Stub(one_row), IMAGE, failed=1) == []
+
+    def stopped(_: Case) -> None:
+        raise KeyboardInterrupt
+
+    assert maps(Stub(cast("object", stopped)), IMAGE, IMAGE) == []  # type: ignore[arg-type]
+
+
+def test_no_more_findings_are_mapped_than_anyone_looks_at(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(around, "MOST", 2)
+    case = Case(rows=((Text(1),),))
+    assert len(maps(Stub(lambda _: FAILS), case, replace(case, seed=1), case)) == 2

@@ -1,0 +1,101 @@
+"""generation_agreement: what ``generate`` chose by, held against one forward."""
+
+from __future__ import annotations
+
+from fuzz.repro.layout import literal
+from fuzz.repro.prompts import batch_of, collate
+from fuzz.repro.writer import Body, Writer
+from strategies.case import Case
+
+COPIES = 2
+BEAMS = 3
+GUESSED = 2
+
+ONE_FORWARD = (
+    "def one_forward(model, inputs, new):  # the logits that new tokens are chosen by, no cache",
+    '    more = {"input_ids": new, "attention_mask": new * 0 + 1}',
+    "    longer = lambda k, v: torch.cat([v, more.get(k, new * 0)[None]], dim=1)",
+    '    tokens = {k: longer(k, v) for k, v in inputs.items() if k.endswith(("ids", "mask"))}',
+    "    return model(**{**inputs, **tokens}, use_cache=False).logits[0, -1 - len(new) : -1]",
+)
+
+
+def generation_body(w: Writer) -> Body:
+    """Return what is run for a finding of ``generation_agreement``."""
+    case, facts = w.saved.case, w.facts
+    w.again = True
+    batch = batch_of(facts, case)
+    steps = max(1, case.decode)
+    w.lines.append(
+        f'how = {{"max_new_tokens": {steps}, "suppress_tokens": {literal(list(facts.special))}, '
+        '"return_dict_in_generate": True, "output_logits": True}'
+    )
+    w.model()
+    w.inputs(case, batch)
+    names = ["inputs"]
+    if len(batch.prompts) > 1 or batch.padded or not batch.masked or "embeds" in case.entry:
+        names = [f"prompt_{n}" for n in range(1, len(batch.prompts) + 1)]
+        for name, prompt in zip(names, batch.prompts, strict=True):
+            w.inputs(Case(entry="generate"), collate(facts, [prompt]), name)
+    if case.how == "samples":
+        w.lines.append(f"torch.manual_seed({case.seed})")
+    w.lines.append(f"out = model.generate(**inputs, **how{_more(case)})")
+    if case.turn and "second turn" in w.saved.signature.what:
+        return _second_turn(w, names[0], len(batch.prompts[0].ids), steps)
+    w.lines.append(f"new = out.sequences[:, -{steps}:]")
+    build = f'build("{w.saved.target.attn}")'
+    if case.how == "lookup":
+        w.lines += [
+            f"expected = one_forward({build}, {names[0]}, new[0])",
+            "got = expected.gather(1, new[0][:, None])[:, 0]",
+            'expected[:, how["suppress_tokens"]] = -torch.inf',
+            "expected = expected.max(dim=1).values",
+        ]
+        return _body(w, "of the token that generate() chose", "of the best one")
+    which = names[0]
+    each = "for x in new"
+    if len(names) > 1:
+        copies = COPIES if case.how in ("samples", "beams") else 1
+        which = f"({', '.join(names)})[n{f' // {copies}' if copies > 1 else ''}]"
+        each = "for n, x in enumerate(new)"
+    told = f"one_forward({build}, {which}, x)"
+    if case.how == "beams":
+        w.lines.append("got = out.sequences_scores")
+        told += ".log_softmax(-1).gather(1, x[:, None]).sum()"
+        w.lines.append(f"expected = torch.stack([{told} {each}])")
+        return _body(w, "as generate() scores it", "one forward gives")
+    w.lines.append("got = torch.stack(out.logits, dim=1).flatten(0, 1)")
+    w.lines.append(f"expected = torch.cat([{told} {each}])")
+    return _body(w, "in generate()", "in one forward")
+
+
+def _more(case: Case) -> str:
+    if case.how == "samples":
+        return f", do_sample=True, num_return_sequences={COPIES}"
+    more = ", do_sample=False"
+    if case.how == "beams":
+        scored = "length_penalty=0.0, output_scores=True"  # a sum of log-probabilities
+        return f"{more}, num_beams={BEAMS}, num_return_sequences={COPIES}, {scored}"
+    if case.how == "chunked":
+        return f"{more}, prefill_chunk_size={case.chunks[0]}"
+    return f"{more}, prompt_lookup_num_tokens={GUESSED}" if case.how == "lookup" else more
+
+
+def _second_turn(w: Writer, prompt: str, length: int, steps: int) -> Body:
+    case = w.saved.case
+    said = [(7 * n + case.seed) % w.facts.limit for n in range(case.turn)]
+    w.lines += [
+        f"ids = torch.cat([out.sequences, torch.tensor([{said}])], dim=1)",
+        'more = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}',
+        "out = model.generate(**more, **how, do_sample=False, past_key_values=out.past_key_values)",
+        "got = torch.stack(out.logits, dim=1)[0]",
+        f'told = one_forward(build("{w.saved.target.attn}"), {prompt}, '
+        f"out.sequences[0, {length}:])",
+        f"expected = told[-{steps}:]",
+    ]
+    return _body(w, "in a second turn from the cache", "in one forward")
+
+
+def _body(w: Writer, got: str, expected: str) -> Body:
+    body = w.body(got, expected)
+    return Body(body.lines, got, expected, functions=(ONE_FORWARD,), plain=True)
