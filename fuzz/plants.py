@@ -18,12 +18,14 @@ class Plant:
         sentence: what goes wrong.
         killer: the property that must find it.
         attn: attention implementation of the target on which it must find it.
+        family: of a target that has the code.
     """
 
     name: str
     sentence: str
     killer: str
     attn: str = "sdpa"
+    family: str = "qwen2_vl"
 
 
 PLANTS: Final[dict[str, Plant]] = {
@@ -114,6 +116,119 @@ PLANTS: Final[dict[str, Plant]] = {
             "the cache stays as it is when beams change places",
             "generation_agreement",
         ),
+        Plant(
+            "rope-deltas-lost",
+            "a prompt is continued as if its images had as many positions as tokens",
+            "cache_agreement",
+        ),
+        Plant(
+            "text-after-images-late",
+            "the text after an image is numbered from one further on",
+            "rotary_reference",
+        ),
+        Plant("cos-sin-exchanged", "cosine and sine are exchanged", "rotary_reference"),
+        Plant(
+            "another-base",
+            "rotary frequencies have an exponent 1.01 times what it should be",
+            "rotary_reference",
+        ),
+        Plant(
+            "sections-shifted",
+            "the second axis of the multimodal sections begins one pair late",
+            "rotary_reference",
+        ),
+        Plant(
+            "wrong-half",
+            "elements of a head are paired as neighbours for halves, or as halves for neighbours",
+            "rotary_reference",
+        ),
+        Plant(
+            "positions-rounded",
+            "positions pass through bfloat16 on their way to the rotation",
+            "rotary_reference",
+        ),
+        Plant(
+            "far-positions-wrap",
+            "positions begin anew at max_position_embeddings",
+            "rotary_reference",
+        ),
+        Plant(
+            "lengthening-lost",
+            "cosine and sine lack YaRN's or LongRoPE's factor",
+            "rotary_reference",
+            family="llama_yarn",
+        ),
+        Plant(
+            "cache-slot-overwritten",
+            "the slot of the last token in a cache is overwritten with zeros by the next piece",
+            "cache_agreement",
+        ),
+        Plant(
+            "cache-rows-exchanged",
+            "each row goes on from the cache of the row before it",
+            "batch_invariance",
+        ),
+        Plant(
+            "guesses-kept",
+            "tokens that were guessed and turned down stay in the cache",
+            "generation_agreement",
+        ),
+        Plant(
+            "window-too-wide",
+            "a sliding window is one token too wide, with every attention implementation",
+            "visibility",
+            family="mistral",
+        ),
+        Plant(
+            "padding-forgotten-later",
+            "padding in a cache is seen by the pieces after it",
+            "cache_agreement",
+        ),
+        Plant(
+            "packing-boundary-late",
+            "packed sequences after the first begin one token late",
+            "packing_invariance",
+        ),
+        Plant(
+            "vision-segments-late",
+            "the attention segment of each image but the first begins one patch late",
+            "image_independence",
+        ),
+        Plant(
+            "vision-axes-exchanged",
+            "the vision tower turns by columns for rows and by rows for columns",
+            "rotary_reference",
+        ),
+        Plant(
+            "patches-in-rows",
+            "the vision tower takes patches for ordered by rows, not by merged cells",
+            "rotary_reference",
+        ),
+        Plant("last-image-dropped", "the last image of a call is black", "visibility"),
+        Plant(
+            "features-one-late",
+            "each image placeholder gets the features of the one before it, the first of a batch "
+            "those of the last",
+            "batch_invariance",
+        ),
+        Plant(
+            "grid-transposed",
+            "the model is told of an image's rows and columns in the wrong order",
+            "rotary_reference",
+        ),
+        Plant(
+            "flash-window-ignored",
+            "flash-attn's kernel ignores the sliding window",
+            "attention_agreement",
+            FLASH,
+            family="mistral",
+        ),
+        Plant(
+            "flash-boundary-late",
+            "flash-attn's kernel begins every sequence but the first one row late",
+            "attention_agreement",
+            FLASH,
+        ),
         Plant("abort", "the process aborts on an image with one merged row", "no_crash"),
         Plant("hang", "the process hangs on two images in one call", "no_crash"),
         Plant(
@@ -126,6 +241,9 @@ PLANTS: Final[dict[str, Plant]] = {
         ),
     )
 }
+
+NOTHING: Final = "nothing to break"
+"""How the message of a ``broken`` outcome begins where a target lacks the code of its plant."""
 
 PLANT_NAMES: Final = (*PLANTS, *(f"{PREFIX}{name}" for name in FAULTS))
 """What can be planted: the defects above, and every fault of :mod:`fuzz.faults`."""

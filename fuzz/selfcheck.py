@@ -15,7 +15,7 @@ from fuzz.families import family_of
 from fuzz.faults import FAULTS, PREFIX, REAL, Fault
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.supervisor import Supervisor
-from fuzz.plants import PLANTS, Plant
+from fuzz.plants import NOTHING, PLANTS, Plant
 from fuzz.session import PROPERTY_KINDS
 from fuzz.target import FLASH, LOW, Target
 from fuzz.verdict import Outcome, Signature
@@ -32,6 +32,8 @@ MEMORY_LIMIT_MIB: Final = {"cpu": matrix.MEMORY_LIMIT_MIB, "cuda": 8 * matrix.ME
 """Memory that a case may take: a device's first use of each kernel takes the host's, too."""
 DEADLINE: Final = (2.0, 8.0)
 """Seconds: some faults wait without end, and are asked for one after the other."""
+ATTEMPTS: Final = 3
+"""Fresh processes that are asked where one did not answer in time."""
 NO_GPU: Final = "not run: no GPU"
 NAMED: Final[dict[str, Plant | Fault]] = {
     **PLANTS,
@@ -191,16 +193,7 @@ def main(
         ) as supervisor:
             info = supervisor.start().info
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
-            said = (text for text in info.get("unchecked", ()) if text.startswith(FLASH))
-            no_flash = next(said, "")
-            sizes = info.get("geometry", {})
-            lane = Lane(
-                target,
-                no_flash,
-                images=sizes.get("images", True),
-                one_axis=sizes.get("one_axis", False),
-                not_applicable=info.get("not_applicable", {}),
-            )
+            lane = lane_of(target, info)
             for name in names:
                 print(f"  {name:<33} ", end="", flush=True)
                 line = _one(name, supervisor, info, lane)
@@ -212,6 +205,19 @@ def main(
         return 3
     print(f"{_summary(counts)}; {time.monotonic() - began:.0f} s")
     return 1 if counts["MISSED"] else 0
+
+
+def lane_of(target: Target, info: Mapping[str, Any]) -> Lane:
+    """Return what decides which defects can be seen, by what starting a target told."""
+    said = (text for text in info.get("unchecked", ()) if text.startswith(FLASH))
+    sizes = info.get("geometry", {})
+    return Lane(
+        target,
+        next(said, ""),
+        images=sizes.get("images", True),
+        one_axis=sizes.get("one_axis", False),
+        not_applicable=info.get("not_applicable", {}),
+    )
 
 
 def _summary(counts: Counter[Result]) -> str:
@@ -227,14 +233,23 @@ def _one(name: str, supervisor: Supervisor, info: dict[str, Any], lane: Lane) ->
     began = time.monotonic()
     what = NAMED[name]
     if isinstance(what, Plant):
-        result, said = _plant(what, supervisor, info)
+        result, said = search_for(what, supervisor, info)
     else:
         result, said = _fault(what, supervisor, lane)
     return Line(name, result, said, time.monotonic() - began)
 
 
-def _plant(plant: Plant, supervisor: Supervisor, info: dict[str, Any]) -> tuple[Result, str]:
-    """Search as a run does, until the property that must see the defect fails by its doing."""
+def search_for(plant: Plant, supervisor: Supervisor, info: dict[str, Any]) -> tuple[Result, str]:
+    """Search as a run does, until the property that must see the defect fails by its doing.
+
+    Args:
+        plant: the defect.
+        supervisor: started, with the worker that plants on demand.
+        info: what starting it told.
+
+    Returns:
+        What became of it, and by what or why not; ``expected`` where there is nothing to break.
+    """
     asked = f"{plant.killer}@{plant.name}"
 
     def by_the_plant(case: Case, signature: Signature) -> bool:
@@ -245,11 +260,14 @@ def _plant(plant: Plant, supervisor: Supervisor, info: dict[str, Any]) -> tuple[
             and supervisor.check(plant.killer, case).signature != signature
         )
 
+    def lacking() -> str:
+        return next((m for m in tally.broken if m.startswith(NOTHING)), "")
+
     found: list[tuple[Case, Outcome]] = []
     tally = Tally()
     campaign.search(
         draw_cases(geometry_from_plain(info["geometry"]), PROPERTY_KINDS[plant.killer]),
-        Plan(CASES, None, campaign.seed_of(0, plant.name), lambda: bool(found)),
+        Plan(CASES, None, campaign.seed_of(0, plant.name), lambda: bool(found or lacking())),
         Look(lambda case: supervisor.check(asked, case), tally),
         lambda case, outcome: found.append((case, outcome)),
         by_the_plant,
@@ -259,10 +277,16 @@ def _plant(plant: Plant, supervisor: Supervisor, info: dict[str, Any]) -> tuple[
         raise KeyboardInterrupt
     if tally.fatal is not None:
         raise tally.fatal
+    if lacking():
+        return "expected", lacking()
     if not found:
         return "MISSED", f"{plant.killer} saw nothing in {tally.generated} cases"
     case, outcome = found[0]
     again = supervisor.check_fresh(asked, case)
+    for _ in range(ATTEMPTS - 1):
+        # On a busy machine a new process may be slow to build its first model.
+        if again.verdict == "hang" != outcome.verdict:
+            again = supervisor.check_fresh(asked, case)
     if again.signature != outcome.signature:
         return "MISSED", f"{_by(outcome)}, but {again.verdict} in a fresh process"
     return "caught", f"{_by(outcome)}, case {tally.generated}"

@@ -110,6 +110,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     room = draw(_ROOMS)
     side = draw(_SIDES)
     mask = not draw(_BOOLEANS)
+    # Only rows of one length go without a mask, and chance alone hardly draws these.
+    bare = draw(_RARELY)
     # What earlier calls left is read where one prompt is continued without a mask and without
     # positions: half of the cases are of that form, half of those without an image of their own
     # to replace it.
@@ -120,8 +122,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     text_only = plain or entry == "generate-embeds"
     prompt = Prompt(text_only=text_only, budget=budget, cap=min(DEFAULT_CAP, budget))
     rows = draw(batches_of_rows(geometry, demands, prompt))
-    if single:
-        rows, padding, mask = rows[:1], 0, False
+    if single or (bare and not least):
+        rows, padding, mask = rows[:1] * (1 if single else len(rows)), 0, False
     columns = max(estimated_tokens(geometry, row) for row in rows) + padding
     padded = may_be_padded(rows, padding)
     fed_on = demands.fed_in_pieces and entry == "forward-implicit"

@@ -10,7 +10,9 @@ from typing import Final
 
 import torch
 
+from fuzz.plants import NOTHING
 from fuzz.verdict import Kind, Outcome, Signature, without_numbers
+from fuzz.worker.errors import NothingToBreakError
 from fuzz.worker.flash.contract import ContractError
 from fuzz.worker.flash.shadow import LEG, KernelError
 
@@ -84,6 +86,8 @@ def raised(error: BaseException) -> Outcome:
         inner = next((f for f, _ in reversed(frames) if _under_test(f.f_code.co_filename)), None)
         place = f" in {_name(inner)}" if inner else ""
         return _outcome("oom", name, "", f"out of memory{place}: {first or name}", first, details)
+    if isinstance(error, NothingToBreakError):
+        return Outcome("broken", f"{NOTHING}: {error}")
     if isinstance(error, ContractError):
         return _contract(error, frames, details)
     if isinstance(error, KernelError):

@@ -34,7 +34,8 @@ def drawn():
     """Cases of each kind: drawn once, since drawing is what these tests spend their time on."""
     return {
         kind: single_draws(
-            cases(QWEN2_VL, kind), 150 if kind in ("any", "generation_agreement") else 60
+            cases(QWEN2_VL, kind),
+            150 if kind in ("any", "state_independence", "generation_agreement") else 60,
         )
         for kind in KINDS
     }
@@ -137,7 +138,12 @@ def test_every_axis_is_drawn_with_several_values_and_left_alone_often(drawn, fie
 
 
 def test_a_quarter_of_what_compares_implementations_is_trained_on_and_nothing_else(drawn):
-    values = single_draws(cases(QWEN2_VL, "attention_agreement"), 400)
+    # Under one seed Hypothesis draws many that are alike.
+    values = [
+        case
+        for start in range(8)
+        for case in single_draws(cases(QWEN2_VL, "attention_agreement"), 100, start)
+    ]
     assert 0.18 < share(values, sum(case.mode == "train" for case in values)) < 0.36
     for kind in set(KINDS) - {"attention_agreement"}:
         assert all(case.mode == "eval" for case in drawn[kind])

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from fuzz.faults import PREFIX
-from fuzz.worker.plants import attention, beams, kernel, positions, process, vision
+from fuzz.worker.plants import (
+    attention,
+    beams,
+    cache,
+    kernel,
+    positions,
+    process,
+    rotary,
+    vision,
+)
 
 PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "rotary-table-short": positions.rotary_table_short,
@@ -14,6 +23,21 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "positions-restart": positions.positions_restart,
     "mrope-axes-swapped": positions.mrope_axes_swapped,
     "stale-rope-deltas": positions.stale_rope_deltas,
+    "rope-deltas-lost": positions.deltas_lost,
+    "text-after-images-late": positions.after_images_late,
+    "cos-sin-exchanged": rotary.cos_sin_exchanged,
+    "another-base": rotary.another_base,
+    "sections-shifted": rotary.sections_shifted,
+    "wrong-half": rotary.wrong_half,
+    "positions-rounded": rotary.positions_rounded,
+    "far-positions-wrap": rotary.far_positions_wrap,
+    "lengthening-lost": rotary.lengthening_lost,
+    "cache-slot-overwritten": cache.slot_overwritten,
+    "cache-rows-exchanged": cache.rows_exchanged,
+    "guesses-kept": cache.guesses_kept,
+    "window-too-wide": attention.window_too_wide,
+    "padding-forgotten-later": attention.padding_forgotten_later,
+    "packing-boundary-late": attention.packing_boundary_late,
     "padding-leak": attention.padding_leak,
     "causal-off-by-one": attention.causal_off_by_one,
     "batch-crosstalk": attention.batch_crosstalk,
@@ -25,9 +49,17 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "eager-gradient": attention.eager_gradient,
     "beams-not-reordered": beams.not_reordered,
     "vision-leak": vision.vision_leak,
+    "vision-segments-late": vision.segments_late,
+    "vision-axes-exchanged": vision.axes_exchanged,
+    "patches-in-rows": vision.patches_in_rows,
+    "last-image-dropped": vision.last_image_dropped,
+    "features-one-late": vision.images_exchanged,
+    "grid-transposed": vision.grid_transposed,
     "placeholders-unchecked": vision.placeholders_unchecked,
     "flash-last-key-ignored": kernel.in_kernel(kernel.last_key_ignored),
     "flash-causal-top-left": kernel.in_kernel(kernel.causal_top_left),
+    "flash-window-ignored": kernel.in_kernel(kernel.window_ignored),
+    "flash-boundary-late": kernel.in_kernel(kernel.boundary_late),
     "rotary-table-short-device": positions.rotary_table_short_device,
     "abort": process.on_one_row("abort"),
     "hang": process.hang,

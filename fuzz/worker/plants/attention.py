@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.errors import NothingToBreakError
 from fuzz.worker.placing import image_token
 from fuzz.worker.plants.fed import fed
 
@@ -63,6 +64,55 @@ def packing_ignored(model: Any) -> None:
         return args, kwargs
 
     _door(model).register_forward_pre_hook(number_on, with_kwargs=True)
+
+
+def packing_boundary_late(model: Any) -> None:
+    """Begin the second and later of packed sequences one token late."""
+
+    def late(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        ids = kwargs.get("position_ids")
+        if not isinstance(ids, torch.Tensor) or ids.ndim not in (2, 3):
+            return args, kwargs
+        if ids.ndim == 3 and ids.shape[0] != 4:
+            return args, kwargs
+        numbers = ids[0] if ids.ndim == 3 else ids
+        begins = torch.zeros_like(numbers, dtype=torch.bool)
+        begins[:, 1:] = numbers.diff() < 0
+        # The first token of a sequence is numbered as one more of the one before it.
+        late = torch.where(begins, numbers.roll(1, -1) + 1, numbers)
+        late[:, 1:] = torch.where(begins[:, :-1], torch.zeros_like(late[:, 1:]), late[:, 1:])
+        changed = torch.cat([late[None], ids[1:]]) if ids.ndim == 3 else late
+        return args, {**kwargs, "position_ids": changed}
+
+    _door(model).register_forward_pre_hook(late, with_kwargs=True)
+
+
+def window_too_wide(model: Any) -> None:
+    """Let a token see one more than its sliding window, with every implementation.
+
+    Raises:
+        NothingToBreakError: no layer has a sliding window.
+    """
+    text = release.text_config(model.config)
+    if not release.sliding_window(text):
+        raise NothingToBreakError("no layer has a sliding window")
+    text.sliding_window += 1
+    for module in model.modules():
+        if isinstance(getattr(module, "sliding_window", None), int):
+            module.sliding_window += 1
+
+
+def padding_forgotten_later(model: Any) -> None:
+    """Forget which tokens are padding once a cache holds them."""
+
+    def forget(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        mask = kwargs.get("attention_mask")
+        begun = release.seen_tokens(kwargs.get("past_key_values")) > 0
+        if begun and isinstance(mask, torch.Tensor) and mask.ndim == 2:
+            kwargs = {**kwargs, "attention_mask": torch.ones_like(mask)}
+        return args, kwargs
+
+    _door(model).register_forward_pre_hook(forget, with_kwargs=True)
 
 
 def causal_off_by_one(model: Any) -> None:

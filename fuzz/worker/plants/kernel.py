@@ -73,5 +73,37 @@ def causal_top_left(name: str, function: Callable[..., Any]) -> Callable[..., An
     return broken
 
 
+def window_ignored(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """See every key before a query, whatever the sliding window."""
+    if name not in ("fwd", "varlen_fwd"):
+        return function
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        bound = SIGNATURES[name].bind(*args, **kwargs)
+        bound.arguments["window_left"] = -1
+        return function(*bound.args, **bound.kwargs)
+
+    return broken
+
+
+def boundary_late(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have every packed sequence but the first begin one row late, for queries and for keys."""
+    if name != "varlen_fwd":
+        return function
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        bound = SIGNATURES[name].bind(*args, **kwargs)
+        for which in ("cu_seqlens_q", "cu_seqlens_k"):
+            bounds = bound.arguments[which].clone()
+            longer = bounds[1:-1] + 1
+            bounds[1:-1] = torch.minimum(longer, bounds[-1])
+            bound.arguments[which] = bounds
+        for most in ("_max_seqlen_q", "max_seqlen_k"):
+            bound.arguments[most] = int(bound.arguments[most]) + 1
+        return function(*bound.args, **bound.kwargs)
+
+    return broken
+
+
 def _named(name: str, args: Any, kwargs: Any) -> dict[str, Any]:
     return dict(SIGNATURES[name].bind(*args, **kwargs).arguments)

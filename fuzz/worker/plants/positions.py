@@ -8,6 +8,8 @@ import torch
 
 from fuzz.target import FLASH
 from fuzz.worker import release
+from fuzz.worker.errors import NothingToBreakError
+from fuzz.worker.placing import image_token
 from fuzz.worker.plants import fake_device
 from fuzz.worker.plants.fed import fed
 
@@ -101,6 +103,47 @@ def stale_rope_deltas(model: Any) -> None:
         return positions, deltas
 
     _replace(owner, stale, compute)
+
+
+def deltas_lost(model: Any) -> None:
+    """Keep ``rope_deltas`` of 0, as if images had as many positions as tokens.
+
+    Raises:
+        NothingToBreakError: positions have one axis and no offset that is kept.
+    """
+    owner = release.position_owner(model)
+    if owner is None:
+        raise NothingToBreakError("positions have one axis and no offset that is kept")
+    compute = owner.get_rope_index
+
+    def lost(*args: Any, **kwargs: Any) -> Any:
+        positions, deltas = compute(*args, **kwargs)
+        return positions, torch.zeros_like(deltas)
+
+    _replace(owner, lost, compute)
+
+
+def after_images_late(model: Any) -> None:
+    """Number the text after the first image from one further on.
+
+    Raises:
+        NothingToBreakError: positions have one axis.
+    """
+    owner = release.position_owner(model)
+    if owner is None:
+        raise NothingToBreakError("positions have one axis")
+    compute, placeholder = owner.get_rope_index, image_token(model.config)
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        positions, deltas = compute(*args, **kwargs)
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        if not isinstance(ids, torch.Tensor):
+            return positions, deltas
+        image = ids == placeholder
+        behind = (image.cumsum(-1) > 0) & ~image
+        return positions + behind.to(positions.dtype), deltas + image.any(-1, keepdim=True)
+
+    _replace(owner, late, compute)
 
 
 def _replace(owner: Any, function: Any, original: Any) -> None:

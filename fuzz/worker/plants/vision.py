@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from fuzz.worker import release
+from fuzz.worker.errors import NothingToBreakError
 from fuzz.worker.placing import image_token
 
 
@@ -105,3 +107,181 @@ def placeholders_unchecked(model: Any) -> None:
     model.register_forward_pre_hook(count, with_kwargs=True)
     if tower is not None:
         tower.register_forward_hook(fit)
+
+
+def segments_late(model: Any) -> None:
+    """Begin every image of a call but the first one patch late.
+
+    Raises:
+        NothingToBreakError: no tower is told where each image of a call ends.
+    """
+    tower = _tower(model)
+
+    def shift(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        bounds = kwargs["cu_seqlens"].clone()
+        bounds[1:-1] += 1
+        changed = {**kwargs, "cu_seqlens": bounds}
+        if kwargs.get("max_seqlen") is not None:
+            changed["max_seqlen"] = type(kwargs["max_seqlen"])(int(bounds.diff().max()))
+        return args, changed
+
+    for block in release.vision_blocks(tower):
+        block.register_forward_pre_hook(shift, with_kwargs=True)
+
+
+def axes_exchanged(model: Any) -> None:
+    """Turn queries and keys of the vision tower by columns for rows, and by rows for columns.
+
+    Raises:
+        NothingToBreakError: the tower's blocks are not given its rotation.
+    """
+    _on_vision_turns(model, lambda x, _grids: torch.cat([x.chunk(4, -1)[i] for i in _CROSSED], -1))
+
+
+_CROSSED = (1, 0, 3, 2)
+
+
+def patches_in_rows(model: Any) -> None:
+    """Take the patches for ordered row by row, where they are ordered by merged cells.
+
+    Raises:
+        NothingToBreakError: the blocks are not given the rotation, or no patches are merged.
+    """
+    merge = getattr(release.vision_config(model.config), "spatial_merge_size", 1)
+    if merge < 2:
+        raise NothingToBreakError("no patches are merged")
+
+    def by_rows(x: torch.Tensor, grids: list[list[int]]) -> torch.Tensor:
+        out, start = x.clone(), 0
+        for frames, rows, columns in grids:
+            count = rows * columns
+            order = torch.arange(count).view(rows // merge, columns // merge, merge, merge)
+            order = order.transpose(1, 2).flatten().to(x.device)
+            for _ in range(frames):
+                out[..., start : start + count, :] = x[..., start + order, :]
+                start += count
+        return out
+
+    _on_vision_turns(model, by_rows)
+
+
+def _on_vision_turns(
+    model: Any, change: Callable[[torch.Tensor, list[list[int]]], torch.Tensor]
+) -> None:
+    """Change the cosines and sines, (patches, width), that the blocks of a vision tower get."""
+    tower = _tower(model)
+    blocks = release.vision_blocks(tower)
+    if not all(release.accepts(block.forward, "position_embeddings") for block in blocks):
+        raise NothingToBreakError("the tower's blocks are not given its rotation")
+    grids: list[list[int]] = []
+
+    def note(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = kwargs.get("grid_thw", args[1] if len(args) > 1 else None)
+        grids[:] = given.tolist() if isinstance(given, torch.Tensor) else []
+
+    def turned(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        given = kwargs.get("position_embeddings")
+        if given is None:
+            return args, kwargs
+        return args, {**kwargs, "position_embeddings": tuple(change(x, grids) for x in given)}
+
+    tower.register_forward_pre_hook(note, with_kwargs=True)
+    for block in blocks:
+        block.register_forward_pre_hook(turned, with_kwargs=True)
+
+
+def _tower(model: Any) -> Any:
+    tower = release.vision_tower(model)
+    if tower is None:
+        raise NothingToBreakError("no tower is told where each image of a call ends")
+    return tower
+
+
+def last_image_dropped(model: Any) -> None:
+    """Let the last image of a call be black.
+
+    Raises:
+        NothingToBreakError: the model takes no images.
+    """
+    _on_pixels(model, lambda pixels, last: pixels[-last:].zero_())
+
+
+def images_exchanged(model: Any) -> None:
+    """Hand the features of each placeholder to the next one, and the last ones to the first.
+
+    Raises:
+        NothingToBreakError: the model takes no images.
+    """
+    _takes_images(model)
+    owner = [m for m in model.modules() if hasattr(m, "get_image_features")][-1]
+    compute = owner.get_image_features
+
+    def rolled(features: Any) -> Any:
+        if isinstance(features, torch.Tensor):
+            return features.roll(1, -2) if features.ndim == 2 else _as(features, features)
+        sizes = [len(f.flatten(0, -2)) for f in features]
+        flat = torch.split(torch.cat([f.flatten(0, -2) for f in features]).roll(1, 0), sizes)
+        return type(features)(f.view_as(g) for f, g in zip(flat, features, strict=True))
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        out = compute(*args, **kwargs)
+        if isinstance(out, (torch.Tensor, list)):
+            return rolled(out)
+        if isinstance(out, tuple):
+            # Some families hand over features of several depths beside it.
+            return rolled(out) if isinstance(out[0], torch.Tensor) else (rolled(out[0]), *out[1:])
+        out.pooler_output = rolled(out.pooler_output)
+        return out
+
+    late.__wrapped__ = compute  # type: ignore[attr-defined]  # callers look at its signature
+    owner.get_image_features = late
+
+
+def _as(features: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return features.flatten(0, -2).roll(1, 0).view_as(like)
+
+
+def grid_transposed(model: Any) -> None:
+    """Tell the model of each image's patches in columns and rows for rows and columns.
+
+    Raises:
+        NothingToBreakError: the model is not told.
+    """
+    if not release.accepts(model.forward, "image_grid_thw"):
+        raise NothingToBreakError("the model is not told of an image's rows and columns")
+
+    def transpose(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        grids = kwargs.get("image_grid_thw")
+        if isinstance(grids, torch.Tensor):
+            kwargs = {**kwargs, "image_grid_thw": grids[:, [0, 2, 1]]}
+        return args, kwargs
+
+    model.register_forward_pre_hook(transpose, with_kwargs=True)
+
+
+def _on_pixels(model: Any, change: Callable[[torch.Tensor, int], object]) -> None:
+    """Change the pixels of a call, given how many rows of them the last image has."""
+    _takes_images(model)
+
+    def changed(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        pixels, grids = kwargs.get("pixel_values"), kwargs.get("image_grid_thw")
+        if not isinstance(pixels, torch.Tensor):
+            return args, kwargs
+        pixels = pixels.clone()
+        change(pixels, int(grids[-1].prod()) if isinstance(grids, torch.Tensor) else 1)
+        return args, {**kwargs, "pixel_values": pixels}
+
+    model.register_forward_pre_hook(changed, with_kwargs=True)
+
+
+def _takes_images(model: Any) -> None:
+    if release.vision_config(model.config) is None:
+        raise NothingToBreakError("the model takes no images")
