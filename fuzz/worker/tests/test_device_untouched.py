@@ -62,8 +62,9 @@ from fuzz.isolation import kernel
 from fuzz.target import Target, target_to_plain
 from fuzz.worker import serve
 
-for family in FAMILIES:
-    versions = serve.load(target_to_plain(Target(family=family, device=sys.argv[1])))
+for family in FAMILIES.values():
+    target = Target(family=family.name, attn=family.attention, device=sys.argv[1])
+    versions = serve.load(target_to_plain(target))
 
 report = {
     "flash-attn": versions["flash-attn"],
