@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
 Side: TypeAlias = Literal["left", "right"]
 Entry: TypeAlias = Literal["forward", "forward-implicit", "generate", "generate-embeds"]
-CacheKind: TypeAlias = Literal["dynamic", "static"]
+CacheKind: TypeAlias = Literal["dynamic", "static", "own", "quantized"]
 Mode: TypeAlias = Literal["eval", "train"]
 
 ENTRIES: Final[tuple[Entry, ...]] = get_args(Entry)
@@ -90,12 +90,18 @@ class Case:
             of its loss.
         attention_mask: whether a mask is passed although no row is padded (a padded batch
             always gets one).
-        cache: the kind of KV cache that the feeding below uses.
+        cache: the kind of KV cache that the feeding below uses: ``dynamic`` keeps all tokens,
+            ``static`` has its size from the start, ``own`` is what the model makes for itself
+            (which slides where its attention does), ``quantized`` keeps books as one that rounds,
+            and rounds nothing.
         cache_room: rows of a static cache beyond what the sequence needs.
         chunks: lengths, in columns of the padded batch, of the first prefill chunks; what
             remains is one more chunk. Lengths past the end are ignored.
         decode: tokens at the end that are fed one by one (``forward*``), or new tokens to be
             generated (``generate*``, at least 1 there).
+        crop: tokens that are fed before the last piece and cropped away again.
+        between: calls made on the same model object before the last piece, or the second turn:
+            of other conversations.
         how: how ``generate`` goes about it: ``greedy``; ``samples``, two sequences a prompt, chosen
             by chance; ``beams``, two sequences a prompt of three beams; ``chunked``, the prompt
             prefilled in pieces of ``chunks[0]`` tokens; ``lookup``, guesses found in the prompt.
@@ -120,6 +126,8 @@ class Case:
     cache_room: int = 0
     chunks: tuple[int, ...] = ()
     decode: int = 0
+    crop: int = 0
+    between: tuple[Call, ...] = ()
     how: How = "greedy"
     turn: int = 0
     offset: int = 0
@@ -165,7 +173,7 @@ def to_plain(case: Case) -> dict[str, Any]:
         value = getattr(case, f.name)
         if f.name == "rows" or value == getattr(DEFAULT, f.name):
             continue
-        if f.name == "history":
+        if f.name in ("history", "between"):
             value = [{"row": _row_to_plain(c.row), "entry": c.entry} for c in value]
         elif isinstance(value, tuple):
             value = list(value)
@@ -290,7 +298,7 @@ def _chunks(data: object, where: str) -> tuple[int, ...]:
     return tuple(_integer(n, f"{where}[{i}]", 1) for i, n in enumerate(_list(data, where)))
 
 
-def _history(data: object, where: str) -> tuple[Call, ...]:
+def _calls(data: object, where: str) -> tuple[Call, ...]:
     calls = []
     for i, item in enumerate(_list(data, where)):
         here = f"{where}[{i}]"
@@ -318,12 +326,14 @@ _FIELDS: Final[dict[str, Any]] = {
     "cache_room": _natural,
     "chunks": _chunks,
     "decode": _natural,
+    "crop": _natural,
+    "between": _calls,
     "how": _one_of(*HOWS),
     "turn": _natural,
     "offset": _natural,
     "gap": _natural,
     "gap_at": _natural,
-    "history": _history,
+    "history": _calls,
     "extra_placeholders": _integer,
     "gain": _number,
     "seed": _natural,

@@ -6,9 +6,9 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from strategies.case import GAINS, Call, Case, Entry, Mode, Side, images_of
+from strategies.case import GAINS, CacheKind, Call, Case, Entry, Mode, Side, images_of
 from strategies.earlier_calls import earlier_calls, possible
-from strategies.feedings import MAX_DECODE, feedings, shifts
+from strategies.feedings import MAX_DECODE, caches, feedings, shifts
 from strategies.generation import generations
 from strategies.geometry import Geometry, estimated_cells, estimated_tokens
 from strategies.image_sizes import image_sizes, invalid_image_sizes
@@ -107,6 +107,10 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         rows = draw(batches_of_rows(geometry, demands, prompt))
         return Case(rows=rows, gain=gain, seed=seed)
     static = draw(_BOOLEANS) if busy else draw(_RARELY)
+    kind: CacheKind = "static" if static else "dynamic"
+    crop = 0
+    if demands.fed_in_pieces:
+        kind, crop = draw(caches(geometry))
     room = draw(_ROOMS)
     side = draw(_SIDES)
     mask = not draw(_BOOLEANS)
@@ -116,8 +120,12 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     # positions: half of the cases are of that form, half of those without an image of their own
     # to replace it.
     single, plain = demands.stateful and draw(_BOOLEANS), demands.stateful and draw(_BOOLEANS)
+    # Other conversations in between are those of a caller who passes positions.
+    apart = demands.stateful and not single and bool(draw(_RARELY))
     if single:
         entry = "forward-implicit"
+    elif apart:
+        entry = "forward"
     budget = _budget(geometry, demands)
     text_only = plain or entry == "generate-embeds"
     prompt = Prompt(text_only=text_only, budget=budget, cap=min(DEFAULT_CAP, budget))
@@ -129,10 +137,11 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     fed_on = demands.fed_in_pieces and entry == "forward-implicit"
     if not padded or is_generate(entry) or fed_on:
         side = "left"
-    in_pieces = demands.fed_in_pieces or (single and columns > 1)
+    in_pieces = demands.fed_in_pieces or ((single or apart) and columns > 1)
     decode, chunks = draw(feedings(columns, in_pieces, busy))
     if is_generate(entry):
         decode, chunks = max(1, decode), ()
+        kind = "static" if kind == "static" else "dynamic"
     elif entry == "forward-implicit" and side == "right":
         decode, chunks = 0, ()
     offset, gap, gap_at = draw(shifts(geometry, columns))
@@ -146,11 +155,12 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     history: list[Call] = []
     if draw(_BOOLEANS if busy else _RARELY) or demands.history:
         history = draw(earlier_calls(geometry, demands.history))
+    between = draw(earlier_calls(geometry, 1)) if apart and (chunks or decode) else ()
     mode: Mode = draw(_MODES) if demands.trained else "eval"
     if is_generate(entry) or not trainable(rows):
         mode = "eval"
     if mode == "train":
-        decode, chunks, static, history = 0, (), 0, []
+        decode, chunks, kind, history = 0, (), "dynamic", []
     return Case(
         rows=rows,
         side=side,
@@ -158,10 +168,12 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         entry=entry,
         mode=mode,
         attention_mask=mask or padded,
-        cache="static" if static else "dynamic",
-        cache_room=room if static else 0,
+        cache=kind,
+        cache_room=room if kind == "static" else 0,
         chunks=chunks,
         decode=decode,
+        crop=crop if (chunks or decode) and not is_generate(entry) else 0,
+        between=tuple(between),
         offset=offset,
         gap=gap,
         gap_at=gap_at,

@@ -8,11 +8,13 @@ from typing import Final
 from hypothesis import strategies as st
 
 from strategies.cache_positions import cache_positions
+from strategies.case import CacheKind
 from strategies.geometry import Geometry
 from strategies.weighted import around, powers_of_two, weighted
 
 MAX_DECODE: Final = 3
 """Most tokens that are fed one by one at the end."""
+_MAX_CROP: Final = 3
 _DECODES: Final = weighted(0, MAX_DECODE, (0,))
 _EVEN: Final = st.integers(0, MAX_DECODE)
 # What has to be fed in pieces is fed most simply when its last token comes alone.
@@ -21,6 +23,12 @@ _PIECES: Final = st.sampled_from((1, 0, 0, 0, *range(2, MAX_DECODE + 1)))
 # The default value as a group of favourites: three quarters of the draws, or nearly, leave the
 # axis alone. With all axes busy in every case, one that fails early would hide the others.
 _MOSTLY_ZERO: Final = ((0,), (0,), (0,))
+_CROPS: Final = weighted(0, _MAX_CROP, (0,), (0,))
+# Each kind as often as its share of the draws, the simplest first. What a model makes for itself
+# is another cache than a dynamic one only where attention slides.
+_COMMON: Final[tuple[CacheKind, ...]] = ("dynamic",) * 7 + ("static",) * 6
+_CACHES: Final = st.sampled_from((*_COMMON, "own", "quantized", "quantized"))
+_SLIDING_CACHES: Final = st.sampled_from((*_COMMON, *("own",) * 6))
 
 
 @st.composite
@@ -42,6 +50,19 @@ def feedings(
     minimum = int(in_pieces and not decode)
     chunks = draw(cache_positions(max(2, columns - decode), minimum=minimum))
     return decode, chunks if columns - decode > 1 else ()
+
+
+@st.composite
+def caches(draw: st.DrawFn, geometry: Geometry) -> tuple[CacheKind, int]:
+    """Draw (kind, crop): the cache that is fed in pieces, and what is taken back before the last.
+
+    A rare kind gives way to the common one where the target has none of it.
+    """
+    kind: CacheKind = draw(_SLIDING_CACHES if geometry.sliding_window else _CACHES)
+    crop = draw(_CROPS)
+    if kind in geometry.lacks:
+        kind = "dynamic"
+    return kind, crop if kind in ("dynamic", "own") and "crop" not in geometry.lacks else 0
 
 
 @st.composite

@@ -39,6 +39,7 @@ class Geometry:
         one_axis: whether positions number a row's tokens, images or not.
         alike_up_to: tokens up to which a prompt's rotation does not depend on how far it reaches,
             0 where it never does.
+        lacks: kinds of cache, and ``crop``, that the target has not.
     """
 
     images: bool
@@ -60,6 +61,7 @@ class Geometry:
     takes_embeddings: bool = True
     one_axis: bool = False
     alike_up_to: int = 0
+    lacks: tuple[str, ...] = ()
 
     @property
     def cell(self) -> int:
@@ -68,7 +70,11 @@ class Geometry:
 
 
 def without_images(
-    max_positions: int, sliding_window: int = 0, frame_tokens: int = 0, alike_up_to: int = 0
+    max_positions: int,
+    sliding_window: int = 0,
+    frame_tokens: int = 0,
+    alike_up_to: int = 0,
+    lacks: tuple[str, ...] = (),
 ) -> Geometry:
     """Return the geometry of a target that takes text alone; the sizes of images are all 1."""
     return Geometry(
@@ -85,6 +91,7 @@ def without_images(
         frame_tokens=frame_tokens,
         one_axis=True,
         alike_up_to=alike_up_to,
+        lacks=lacks,
     )
 
 
@@ -95,7 +102,8 @@ def geometry_to_plain(geometry: Geometry) -> dict[str, Any]:
 
 def geometry_from_plain(data: dict[str, Any]) -> Geometry:
     """Build a geometry from what :func:`geometry_to_plain` gave."""
-    return Geometry(**data)
+    # JSON knows no tuples, and a geometry has to be hashable.
+    return Geometry(**{**data, "lacks": tuple(data.get("lacks", ()))})
 
 
 def estimated_grid(geometry: Geometry, image: Image) -> tuple[int, int]:

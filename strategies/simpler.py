@@ -9,6 +9,7 @@ from math import isqrt
 from typing import Any, Final, TypeAlias
 
 from strategies.case import (
+    CACHE_KINDS,
     DEFAULT,
     ENTRIES,
     GAINS,
@@ -76,11 +77,12 @@ def size_of(case: Case) -> Size:
     Args:
         case: the case to measure.
     """
-    rows = (*case.rows, *(call.row for call in case.history))
+    calls = (*case.history, *case.between)
+    rows = (*case.rows, *(call.row for call in calls))
     segments = [segment for row in rows for segment in row]
     images = [s for s in segments if isinstance(s, Image)]
     return (
-        len(case.history),
+        len(calls),
         len(case.rows),
         len(images),
         case.extra_padding,
@@ -94,11 +96,13 @@ def size_of(case: Case) -> Size:
         HOWS.index(case.how),
         case.turn,
         case.mode != DEFAULT.mode,
-        [_HISTORY_ENTRIES.index(call.entry) for call in case.history],
+        [_HISTORY_ENTRIES.index(call.entry) for call in calls],
+        len(case.between),
+        case.crop,
         len(case.chunks),
         case.decode,
         sum(case.chunks),
-        case.cache != DEFAULT.cache,
+        CACHE_KINDS.index(case.cache),
         case.cache_room,
         case.gap,
         case.gap_at,
@@ -132,6 +136,9 @@ def _candidates(case: Case) -> Iterator[Case]:
     yield from _jumps(case)
     if case.history:
         yield replace(case, history=())
+    if case.between:
+        yield replace(case, between=())
+    yield from (replace(case, between=_without(case.between, i)) for i in _places(case.between))
     yield from (replace(case, history=_without(case.history, i)) for i in _places(case.history))
     yield from (replace(case, rows=(row,)) for row in case.rows)
     # A row may matter only because another one is longer and makes padding.
@@ -147,7 +154,10 @@ def _candidates(case: Case) -> Iterator[Case]:
     yield from _with_other_feeding(case)
     yield from _with_other_numbers(case)
     yield from _with_other_rows(case, _shorter_rows)
-    yield from _with_other_history(case)
+    for other in _with_other_calls(case.history):
+        yield replace(case, history=other)
+    for other in _with_other_calls(case.between):
+        yield replace(case, between=other)
     yield from _with_other_rows(case, _rows_of_smaller_parts)
 
 
@@ -178,7 +188,9 @@ def _with_defaults(case: Case) -> Iterator[Case]:
     yield replace(case, chunks=(), decode=1)
     yield replace(case, chunks=())
     yield replace(case, decode=least)
-    yield replace(case, cache=DEFAULT.cache, cache_room=0)
+    yield replace(case, crop=0)
+    for kind in CACHE_KINDS[: CACHE_KINDS.index(case.cache)]:
+        yield replace(case, cache=kind, cache_room=0)
     yield replace(case, cache_room=0)
     yield replace(case, offset=0, gap=0, gap_at=0)
     yield replace(case, gap=0, gap_at=0)
@@ -223,6 +235,7 @@ def _with_other_feeding(case: Case) -> Iterator[Case]:
 def _with_other_numbers(case: Case) -> Iterator[Case]:
     """Lower one number, by much first."""
     yield from (replace(case, decode=n) for n in _below(case.decode, 0))
+    yield from (replace(case, crop=n) for n in _below(case.crop, 0))
     yield from (replace(case, turn=n) for n in _below(case.turn, 1))
     yield from (replace(case, extra_padding=n) for n in _below(case.extra_padding, 0))
     yield from (replace(case, cache_room=n) for n in _below(case.cache_room, 0))
@@ -248,13 +261,13 @@ def _with_other_rows(case: Case, change: Callable[[Row], Iterator[Row]]) -> Iter
                 yield replace(case, rows=(*case.rows[:i], other, *case.rows[i + 1 :]))
 
 
-def _with_other_history(case: Case) -> Iterator[Case]:
-    for i, call in enumerate(case.history):
+def _with_other_calls(calls: tuple[Call, ...]) -> Iterator[tuple[Call, ...]]:
+    for i, call in enumerate(calls):
         others = [Call(row, call.entry) for row in _shorter_rows(call.row)]
         others += [Call(call.row, entry) for entry in _HISTORY_ENTRIES]
         others += [Call(row, call.entry) for row in _rows_of_smaller_parts(call.row)]
         for other in others:
-            yield replace(case, history=(*case.history[:i], other, *case.history[i + 1 :]))
+            yield (*calls[:i], other, *calls[i + 1 :])
 
 
 def _shorter_rows(row: Row) -> Iterator[Row]:

@@ -56,20 +56,25 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
         case: the case to look at.
         geometry: the target's sizes and limits.
     """
-    rows = (*case.rows, *(call.row for call in case.history))
+    earlier = (*case.history, *case.between)
+    rows = (*case.rows, *(call.row for call in earlier))
     images = [image for row in rows for image in images_of(row)]
     reasons = [
         f"image {image.width}x{image.height} is not a size that the processor accepts"
         for image in images
         if not accepts_size(geometry, image)
     ]
-    entries = {case.entry, *(call.entry for call in case.history)}
+    entries = {case.entry, *(call.entry for call in earlier)}
     if "generate-embeds" in entries and not geometry.takes_embeddings:
         reasons.append("the target's generate takes no embeddings")
     if images and not geometry.images:
         reasons.append("the target takes no images")
     if case.extra_placeholders:
         reasons.append(f"{case.extra_placeholders:+d} image placeholders do not fit the features")
+    if case.cache in geometry.lacks:
+        reasons.append(f"the target has no {case.cache} cache")
+    if case.crop and "crop" in geometry.lacks:
+        reasons.append("the target's cache cannot be cropped")
     return tuple(reasons)
 
 
@@ -83,7 +88,10 @@ def _problems(case: Case) -> Iterator[str]:
             yield f"{case.entry} needs decode of 1 or more"
         if case.chunks and case.how != "chunked":
             yield f"{case.entry} takes no chunks"
+        if case.cache not in ("dynamic", "static"):
+            yield f"{case.entry} takes no {case.cache} cache"
     yield from _problems_of_generating(case)
+    yield from _problems_of_coming_back(case)
     if case.entry != "forward" and (case.offset or case.gap):
         yield f"{case.entry} takes no offset and no gap: it sees no explicit positions"
     if case.gap_at and not case.gap:
@@ -109,6 +117,20 @@ def _problems_of_generating(case: Case) -> Iterator[str]:
         yield "guesses and second turns are for rows without padding"
 
 
+def _problems_of_coming_back(case: Case) -> Iterator[str]:
+    """Look at what happens to the model or its cache before a sequence goes on."""
+    fed_on = not is_generate(case.entry) and (case.chunks or case.decode)
+    if case.crop and not fed_on:
+        yield "crop without a forward that is fed in pieces"
+    if case.crop and case.cache not in ("dynamic", "own"):
+        yield f"a {case.cache} cache is not cropped"
+    if case.between and not (fed_on or case.turn):
+        yield "between without a piece or a turn that goes on"
+    if case.between and case.entry == "forward-implicit":
+        # They are those of the prompt that the model was given last.
+        yield "between needs explicit positions"
+
+
 def _problems_of_training(case: Case) -> Iterator[str]:
     if is_generate(case.entry):
         yield f"{case.entry} is not trained through"
@@ -123,6 +145,7 @@ def _problems_of_rows(case: Case) -> Iterator[str]:
         yield "no row"
     calls = [("rows", case.entry, row) for row in case.rows]
     calls += [("history", call.entry, call.row) for call in case.history]
+    calls += [("between", call.entry, call.row) for call in case.between]
     for where, entry, row in calls:
         images = images_of(row)
         if not images and not _text(row):

@@ -39,6 +39,8 @@ def describe(case: Case) -> str:
             f"{_count(abs(case.extra_placeholders), 'image placeholder')} too {few_or_many}"
         )
     parts += [f"after an earlier {_CALLS[c.entry]} of: {_row(c.row)}" for c in case.history]
+    place = "second turn" if case.turn else "last piece"
+    parts += [f"before the {place}, a {_CALLS[c.entry]} of: {_row(c.row)}" for c in case.between]
     if case.gain != DEFAULT.gain:
         parts.append(f"weights at {case.gain:g} times unit gain")
     if case.seed != DEFAULT.seed:
@@ -114,7 +116,11 @@ def _cache(case: Case) -> Iterator[str]:
         yield f"prefilled in chunks of {_listed([*map(str, case.chunks), 'the rest'])}"
     if case.decode and not is_generate(case.entry):
         yield "last token alone" if case.decode == 1 else f"last {case.decode} tokens one by one"
-    if case.cache != DEFAULT.cache:
+    if case.crop:
+        yield f"{_count(case.crop, 'token')} fed and cropped away before the last piece"
+    if case.cache == "own":
+        yield "cache of the model's own making"
+    elif case.cache != DEFAULT.cache:
         room = f" with room for {_count(case.cache_room, 'more token')}" if case.cache_room else ""
         yield f"{case.cache} cache{room}"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from strategies.case import CACHE_KINDS, CacheKind, Case, Entry, Image, Row, Text
+from strategies.case import CacheKind, Case, Entry, Image, Row, Text
 from strategies.validity import problems
 
 
@@ -64,6 +64,7 @@ PROMPTS: Final = Plane(
     ),
 )
 
+_CACHES: Final[tuple[CacheKind, ...]] = ("dynamic", "static")
 _ENTRIES: Final[tuple[Entry, ...]] = ("forward", "forward-implicit", "generate")
 
 
@@ -84,7 +85,7 @@ def uses(images: bool) -> Sequence[Use]:
     for entry in _ENTRIES:
         # generate goes about its prefill by itself.
         feedings = (whole,) if entry == "generate" else (whole, *pieces)
-        for cache in CACHE_KINDS:
+        for cache in _CACHES:
             for fed, base in feedings:
                 case = replace(base, entry=entry, cache=cache)
                 if not problems(case):

@@ -36,6 +36,8 @@ def body_of(facts: Facts, saved: Regression) -> Body:
     write = _WRITERS.get(saved.property)
     if write is None:
         raise UsageProblem(f"{saved.property} is not supported in scripts")
+    if saved.case.crop or saved.case.between or saved.case.cache not in ("dynamic", "static"):
+        raise UsageProblem("cropping, calls in between and such caches are not written in scripts")
     if saved.case.mode == "train":
         return training_body(writer)
     return write(writer)

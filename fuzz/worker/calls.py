@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import torch
 
 from fuzz.worker import placing, release, training
+from fuzz.worker.caches import as_cache, new_cache, taken_back
 from fuzz.worker.capture import at_the_door
+from fuzz.worker.feed import Feed, feed_of
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, special_ids
 from strategies.case import Call, Case
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """How a batch goes into the model.
-
-    Attributes:
-        explicit: whether position ids are passed.
-        pieces: half-open column ranges, one forward each, covering the batch.
-        cache: ``dynamic``, ``static`` or "" for none (then there is one piece).
-        room: rows of a static cache beyond the batch's width.
-        offset: added to explicit positions.
-        gap: added to the explicit positions of each row from its token ``gap_at`` on.
-        gap_at: see ``gap``.
-    """
-
-    explicit: bool = True
-    pieces: tuple[tuple[int, int], ...] = ()
-    cache: str = ""
-    room: int = 0
-    offset: int = 0
-    gap: int = 0
-    gap_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,55 +50,6 @@ def batch_of(subject: Subject, case: Case, prompts: Sequence[Prompt] | None = No
     rows = prompts_of(subject, case) if prompts is None else prompts
     width = max(len(p.ids) for p in rows) + case.extra_padding
     return collate(subject, rows, case.side, width, case.attention_mask)
-
-
-def feed_of(case: Case, batch: Batch, split: bool = True, whole_images: bool = False) -> Feed:
-    """Return how the case feeds a batch through a ``forward`` entry.
-
-    Positions left to the model can only be continued after the last image, so with
-    ``forward-implicit`` the first piece always reaches past it.
-
-    Args:
-        case: the case.
-        batch: the batch it became.
-        split: False for one forward without a cache.
-        whole_images: whether the first piece has to hold all images.
-    """
-    explicit = case.entry == "forward"
-    pieces = _pieces(case, batch, whole_images) if split else ((0, batch.width),)
-    whole = len(pieces) == 1
-    return Feed(
-        explicit=explicit,
-        pieces=pieces,
-        cache=""
-        if whole and not (split and (batch.whole or case.cache == "static"))
-        else case.cache,
-        room=case.cache_room,
-        offset=case.offset if explicit else 0,
-        gap=case.gap if explicit else 0,
-        gap_at=case.gap_at if explicit else 0,
-    )
-
-
-def _pieces(case: Case, batch: Batch, whole_images: bool) -> tuple[tuple[int, int], ...]:
-    width = batch.width
-    if batch.whole:
-        return ((0, width),)
-    decode = min(case.decode, width - 1)
-    first = batch.images_end if whole_images else 0
-    if case.entry == "forward-implicit":
-        # The model derives the later positions from what it saw first: all images, and at least
-        # one token of every row.
-        first = max(batch.images_end, max(batch.starts) + 1)
-    cuts = set(range(width - decode, width))
-    at = 0
-    for length in case.chunks:
-        at += length
-        if at < width - decode:
-            cuts.add(at)
-    # A cut that comes too early is moved, not dropped: minimizing a length must not undo it.
-    ordered = [0, *sorted({max(c, first, 1) for c in cuts if max(c, first) < width}), width]
-    return tuple((a, b) for a, b in pairwise(ordered) if a < b)
 
 
 def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
@@ -157,7 +87,13 @@ def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
     return torch.cat(parts, dim=-1)
 
 
-def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = None) -> Result:
+def forward(
+    model: Any,
+    batch: Batch,
+    feed: Feed,
+    labels: torch.Tensor | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Result:
     """Run the batch through ``model.forward``, piece by piece.
 
     An image whose tokens lie in two pieces cannot be handed over as pixels; then the merged
@@ -168,6 +104,7 @@ def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = 
         batch: the padded rows.
         feed: how they go in; one piece where there are labels.
         labels: (batch, width) int64, -100 where there is nothing to predict.
+        between: called before the last piece, where there is one before it.
     """
     pieces = feed.pieces or ((0, batch.width),)
     positions = explicit_positions(model, batch, feed) if feed.explicit else None
@@ -176,10 +113,32 @@ def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = 
         embeds = merged_embeddings(model, batch)
     cache = None
     if feed.cache:
-        cache = release.new_cache(feed.cache, model, len(batch.prompts), batch.width + feed.room)
+        cache = new_cache(feed.cache, model, len(batch.prompts), batch.width + feed.room)
+
+    def run(start: int, end: int, given: dict[str, Any]) -> Any:
+        """Feed columns; what goes in for them and their positions are given."""
+        nonlocal cache
+        arguments: dict[str, Any] = {"use_cache": bool(feed.cache), **given}
+        if cache is not None:
+            arguments["past_key_values"] = cache
+            # Up to 5.3 whoever feeds a cache by hand says where; later it follows by itself.
+            if release.accepts(model.forward, "cache_position"):
+                arguments["cache_position"] = torch.arange(
+                    start, end, device=batch.input_ids.device
+                )
+        out = model(**arguments)
+        if feed.cache:
+            cache = as_cache(out.past_key_values)
+        return out
+
     parts = []
     for start, end in pieces:
-        arguments: dict[str, Any] = {"use_cache": cache is not None}
+        if start and end == pieces[-1][1]:
+            between()
+            if feed.crop:
+                with taken_back(cache, feed.crop):
+                    _guess(model, batch, positions, start, feed.crop, run)
+        arguments: dict[str, Any] = {}
         if labels is not None:
             arguments["labels"] = labels
         if embeds is not None:
@@ -191,17 +150,8 @@ def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = 
         if batch.attention_mask is not None:
             arguments["attention_mask"] = batch.attention_mask[:, :end]
         if positions is not None:
-            now = positions[..., start:end]
-            arguments["position_ids"] = now if len(now) > 1 else now[0]
-        if cache is not None:
-            arguments["past_key_values"] = cache
-            # Up to 5.3 whoever feeds a cache by hand says where; later it follows by itself.
-            if release.accepts(model.forward, "cache_position"):
-                arguments["cache_position"] = torch.arange(
-                    start, end, device=batch.input_ids.device
-                )
-        out = model(**arguments)
-        cache = out.past_key_values if cache is not None else None
+            arguments["position_ids"] = _as_given(positions[..., start:end])
+        out = run(start, end, arguments)
         parts.append(out.logits)
     logits = torch.cat(parts, dim=1)
     rows = [
@@ -209,6 +159,33 @@ def forward(model: Any, batch: Batch, feed: Feed, labels: torch.Tensor | None = 
         for i, (start, prompt) in enumerate(zip(batch.starts, batch.prompts, strict=True))
     ]
     return Result(tuple(rows), loss=None if labels is None else out.loss)
+
+
+def _as_given(positions: torch.Tensor) -> torch.Tensor:
+    """Return positions as callers pass them: (axes, batch, tokens), of one axis (batch, tokens)."""
+    return positions if len(positions) > 1 else positions[0]
+
+
+def _guess(
+    model: Any,
+    batch: Batch,
+    positions: torch.Tensor | None,
+    start: int,
+    tokens: int,
+    run: Callable[[int, int, dict[str, Any]], Any],
+) -> None:
+    """Feed text that is cropped away again, as a guess that turns out wrong is."""
+    limit = min(special_ids(model.config), default=release.text_config(model.config).vocab_size)
+    guess = torch.arange(3, 3 + tokens, device=batch.input_ids.device) % limit
+    arguments: dict[str, Any] = {"input_ids": guess.expand(len(batch.input_ids), -1)}
+    if batch.attention_mask is not None:
+        mask = batch.attention_mask[:, :start]
+        arguments["attention_mask"] = torch.cat([mask, mask.new_ones(len(mask), tokens)], dim=1)
+    if positions is not None:
+        last = positions[..., :start].amax(dim=(0, 2))[None, :, None]
+        steps = torch.arange(1, 1 + tokens, device=positions.device)
+        arguments["position_ids"] = _as_given((last + steps).expand(len(positions), -1, -1))
+    run(start, start + tokens, arguments)
 
 
 def train(model: Any, batch: Batch, feed: Feed) -> Result:
@@ -334,7 +311,8 @@ def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool =
         return train(model, batch, feed_of(case, batch, split=False))
     if case.entry in ("forward", "forward-implicit"):
         whole = not release.takes_merged_embeddings(model)
-        return forward(model, batch, feed_of(case, batch, split, whole))
+        between = partial(run_calls, subject, model, case.between if split else (), case)
+        return forward(model, batch, feed_of(case, batch, split, whole), between=between)
     return generate(
         subject,
         model,
@@ -347,9 +325,14 @@ def run(subject: Subject, model: Any, case: Case, batch: Batch, *, split: bool =
 
 def run_history(subject: Subject, model: Any, case: Case) -> None:
     """Make the case's earlier calls on the model object, and leave the state they leave."""
-    for number, call in enumerate(case.history):
-        earlier = _call_as_case(call, case, number)
-        run(subject, model, earlier, batch_of(subject, earlier))
+    run_calls(subject, model, case.history, case)
+
+
+def run_calls(subject: Subject, model: Any, made: Sequence[Call], case: Case) -> None:
+    """Make calls on the model object; what they hold depends on the case's seed."""
+    for number, call in enumerate(made):
+        other = _call_as_case(call, case, number)
+        run(subject, model, other, batch_of(subject, other))
 
 
 def _call_as_case(call: Call, case: Case, number: int) -> Case:

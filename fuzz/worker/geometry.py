@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fuzz.worker import release
+from fuzz.worker.caches import lacks
 from fuzz.worker.inputs import draw_pixels
 from fuzz.worker.placing import tokens_of_tile
 from fuzz.worker.subject import Subject
@@ -23,6 +24,7 @@ def geometry_of(subject: Subject) -> Geometry:
         "sliding_window": release.sliding_window(text),
         "frame_tokens": subject.family.frame_tokens,
         "alike_up_to": release.rope_settings(subject.config).limit,
+        "lacks": tuple(sorted(lacks(subject))),
     }
     vision = release.vision_config(subject.config)
     if vision is None or not subject.family.placing:
@@ -47,7 +49,7 @@ def geometry_of(subject: Subject) -> Geometry:
     )
 
 
-def _unmerged(subject: Subject, vision: Any, sizes: dict[str, int]) -> Geometry:
+def _unmerged(subject: Subject, vision: Any, sizes: dict[str, Any]) -> Geometry:
     """Return the geometry of a target whose processor brings images to sizes of the tower's own."""
     placing = subject.family.placing
     patch = vision.patch_size

@@ -17,6 +17,7 @@ from fuzz.worker.capture import Captured, rotary
 from fuzz.worker.compare import distances
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import lane, tolerance
+from fuzz.worker.feed import Feed
 from fuzz.worker.inputs import collate, make_prompt
 from fuzz.worker.quantized import said_of
 from fuzz.worker.subject import Subject, model_of, on_a_grid
@@ -96,10 +97,10 @@ def _run(subject: Subject) -> tuple[Captured, float]:
     with lane("exact"):
         model = model_of(subject, exact_attention(subject), dtype="exact")
         batch = collate(subject, [make_prompt(subject, (Text(TOKENS),), 1)])
-        near = calls.forward(model, batch, calls.Feed(explicit=True, pieces=((0, TOKENS),)))
+        near = calls.forward(model, batch, Feed(explicit=True, pieces=((0, TOKENS),)))
         try:
             with rotary(model) as seen:
-                feed = calls.Feed(explicit=True, pieces=((0, TOKENS),), offset=SHIFT)
+                feed = Feed(explicit=True, pieces=((0, TOKENS),), offset=SHIFT)
                 far = calls.forward(model, batch, feed)
         except (StopIteration, ValueError, AttributeError, RuntimeError):
             # What turns is not called as it is elsewhere; the model itself has run.

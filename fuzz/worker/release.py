@@ -343,45 +343,6 @@ def sees_packed_positions() -> bool:
     return hasattr(masks, "find_packed_sequence_indices")
 
 
-def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
-    """Return an empty KV cache.
-
-    Args:
-        kind: ``dynamic`` or ``static``.
-        model: the model it is for.
-        batch: rows.
-        length: tokens a static cache can hold.
-    """
-    import transformers
-
-    config = text_config(model.config)
-    if {*(getattr(config, "layer_types", None) or ())} - set(ATTENDING):
-        # Has a state beside keys and values; early releases of Qwen3.5 had a class for it.
-        own = [
-            cls
-            for name, cls in vars(modeling_module(text_model(model))).items()
-            if name.endswith("DynamicCache") and name != "DynamicCache"
-        ]
-        if own:
-            return own[0](config=config)
-        if kind == "dynamic":
-            return transformers.DynamicCache(config=config)
-    if kind == "dynamic":
-        return transformers.DynamicCache()
-    cls = transformers.StaticCache
-    arguments: dict[str, Any] = {"config": config, "max_cache_len": length}
-    for name in ("batch_size", "max_batch_size"):
-        # 4.45 and 4.49 take the batch; since 4.56 it follows from the first update.
-        if accepts(cls.__init__, name):
-            arguments[name] = batch
-            break
-    if accepts(cls.__init__, "dtype"):
-        arguments["dtype"] = next(model.parameters()).dtype
-    if accepts(cls.__init__, "device"):
-        arguments["device"] = next(model.parameters()).device
-    return cls(**arguments)
-
-
 def seen_tokens(cache: Any) -> int:
     """Return how many tokens a cache holds, 0 for None."""
     return 0 if cache is None else int(cache.get_seq_length())

@@ -37,6 +37,8 @@ def test_every_field_survives_the_round_trip():
         cache_room=2,
         chunks=(3, 1),
         decode=1,
+        crop=2,
+        between=(Call((Text(1),), "generate"),),
         offset=100_000,
         gap=7,
         gap_at=2,

@@ -127,6 +127,8 @@ def test_every_axis_is_drawn_with_several_values_and_left_alone_often(drawn, fie
         "mode": "attention_agreement",
         "how": "generation_agreement",
         "turn": "generation_agreement",
+        "crop": "cache_agreement",
+        "between": "state_independence",
     }
     kind = only.get(field, "any")
     values = [getattr(case, field) for case in drawn[kind]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from strategies.case import Call, Case, Image, Text
@@ -51,6 +53,14 @@ def test_what_has_a_meaning_is_well_formed(case):
         (Case(rows=(ONE, TWO), attention_mask=False), "always has an attention mask"),
         (Case(extra_padding=1, attention_mask=False), "always has an attention mask"),
         (Case(cache_room=1), "without a static cache"),
+        (Case(crop=1), "crop without a forward that is fed in pieces"),
+        (Case(rows=(TWO,), decode=1, cache="static", crop=1), "a static cache is not cropped"),
+        (Case(between=(Call(TWO),)), "between without a piece or a turn"),
+        (
+            Case(rows=(TWO,), entry="forward-implicit", decode=1, between=(Call(TWO),)),
+            "between needs explicit positions",
+        ),
+        (Case(entry="generate", decode=1, cache="own"), "generate takes no own cache"),
         (Case(gap_at=1), "gap_at without gap"),
         (Case(rows=(TWO,), mode="train", entry="generate", decode=1), "not trained through"),
         (Case(rows=(TWO,), mode="train", decode=1), "training is one forward"),
@@ -103,3 +113,12 @@ def test_a_case_with_accepted_images_has_to_run():
 
 def test_a_target_without_images_has_to_refuse_any():
     assert refusals(Case(rows=(SEEN,)), TEXT_ONLY) == ("the target takes no images",)
+
+
+def test_a_target_refuses_the_cache_and_the_cropping_that_it_lacks():
+    lacking = replace(QWEN2_VL, lacks=("crop", "quantized"))
+    cropped = Case(rows=(TWO,), decode=1, crop=1)
+    assert refusals(cropped, lacking) == ("the target's cache cannot be cropped",)
+    kept = replace(cropped, crop=0, cache="quantized")
+    assert refusals(kept, lacking) == ("the target has no quantized cache",)
+    assert refusals(cropped, QWEN2_VL) == refusals(kept, QWEN2_VL) == ()

@@ -47,6 +47,16 @@ LONG, WIDE = (Text(3),), (Image(150, 29), Text(3))
             "prefilled in chunks of 1 and the rest; last token alone",
         ),
         (
+            Case(rows=((Text(2),),), decode=1, cache="own", crop=2),
+            "2 text tokens, no image; last token alone; "
+            "2 tokens fed and cropped away before the last piece; cache of the model's own making",
+        ),
+        (
+            Case(rows=((Text(2),),), decode=1, between=(Call((Text(3),)),)),
+            "2 text tokens, no image; last token alone; "
+            "before the last piece, a forward of: 3 text tokens",
+        ),
+        (
             Case(entry="generate", decode=1, cache="static", cache_room=1),
             "one text token, no image; generate, one new token; "
             "static cache with room for one more token",

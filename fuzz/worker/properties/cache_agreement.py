@@ -17,5 +17,6 @@ def check(subject: Subject, case: Case) -> None:
     batch = calls.batch_of(subject, case)
     cached = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
     whole = calls.run(subject, model_of(subject, gain=case.gain), case, batch, split=False)
-    leg = f"{case.cache} cache = no cache, {case.entry}"
+    cropped = ", cropped" if case.crop else ""
+    leg = f"{case.cache} cache{cropped} = no cache, {case.entry}"
     require_agreement(cached, whole, Truth(subject, case, batch, split=False), leg)

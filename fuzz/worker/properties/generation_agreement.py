@@ -17,6 +17,7 @@ from fuzz.worker import calls, release
 from fuzz.worker.compare import hold, require_close
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
+from fuzz.worker.feed import Feed
 from fuzz.worker.inputs import Batch, Prompt, collate
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
@@ -79,7 +80,7 @@ def _forced(subject: Subject, case: Case, prompt: Prompt, answer: Sequence[int])
     """Run a prompt and its answer alone, so that no padding is in this leg either."""
     model = model_of(subject, gain=case.gain)
     batch = collate(subject, [longer_by(prompt, answer)])
-    (logits,) = calls.forward(model, batch, calls.Feed(explicit=False)).logits
+    (logits,) = calls.forward(model, batch, Feed(explicit=False)).logits
     return logits[len(prompt.ids) - 1 : -1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fuzz.worker import calls, release
 from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.capture import rotary
@@ -10,13 +12,14 @@ from strategies.case import Case, has_images
 
 
 def check(subject: Subject, case: Case) -> None:
-    """Run the case on fresh state, and again after its history.
+    """Run the case on fresh state, and again after its history and with others' calls between.
 
     Raises:
         Failed: logits differ.
     """
     batch = calls.batch_of(subject, case)
-    fresh = calls.run(subject, model_of(subject, gain=case.gain), case, batch)
+    alone = replace(case, between=())
+    fresh = calls.run(subject, model_of(subject, gain=case.gain), alone, batch)
     used = model_of(subject, gain=case.gain)
     calls.run_history(subject, used, case)
     with rotary(used) as seen:
@@ -27,5 +30,6 @@ def check(subject: Subject, case: Case) -> None:
     if limit and max(int(p.max()) for p in seen.positions) + 1 == limit:
         # Here the choice between two sets of frequencies is made.
         content += ", up to the original maximum"
-    leg = f"after earlier calls = on a fresh model, {case.entry}, {content}"
-    require_agreement(after, fresh, Truth(subject, case, batch), leg)
+    other = "after earlier calls" if not case.between else "continued after other calls"
+    leg = f"{other} = on a fresh model, {case.entry}, {content}"
+    require_agreement(after, fresh, Truth(subject, alone, batch), leg)

@@ -16,6 +16,7 @@ from fuzz.worker import calls, release
 from fuzz.worker.compare import distances
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
+from fuzz.worker.feed import Feed
 from fuzz.worker.inputs import Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, model_of, text_ids
 from strategies.case import Case, Image
@@ -81,7 +82,7 @@ def _look(subject: Subject, prompt: Prompt) -> _Seen:
     """Run a prompt alone: what others beside it do to it is not looked for here."""
     model = model_of(subject, gain=COOL)
     batch = collate(subject, [prompt])
-    feed = calls.Feed(explicit=False)
+    feed = Feed(explicit=False)
     met: list[torch.Tensor] = []
 
     def note(_module: object, _args: object, output: Any) -> None:

@@ -42,14 +42,16 @@ Pieces = tuple[tuple[int, int], ...]
 )
 def test_pieces(subject_of: Callable[..., Subject], case: Case, pieces: Pieces) -> None:
     """Chunks and decode steps cut the padded batch; a cut that comes too early is moved."""
-    from fuzz.worker.calls import batch_of, feed_of
+    from fuzz.worker.calls import batch_of
+    from fuzz.worker.feed import feed_of
 
     batch = batch_of(subject_of(), case)
     assert feed_of(case, batch).pieces == pieces
 
 
 def test_without_a_split_there_is_no_cache(subject_of: Callable[..., Subject]) -> None:
-    from fuzz.worker.calls import batch_of, feed_of
+    from fuzz.worker.calls import batch_of
+    from fuzz.worker.feed import feed_of
 
     case = Case(rows=((Text(6),),), chunks=(2,), cache="static")
     batch = batch_of(subject_of(), case)
@@ -61,7 +63,8 @@ def test_offset_and_gap_move_the_positions_of_tokens_not_of_columns(
     subject_of: Callable[..., Subject],
 ) -> None:
     """A padded row has its gap at the same token as the row by itself."""
-    from fuzz.worker.calls import batch_of, explicit_positions, feed_of
+    from fuzz.worker.calls import batch_of, explicit_positions
+    from fuzz.worker.feed import feed_of
     from fuzz.worker.subject import model_of
 
     subject = subject_of()

@@ -71,10 +71,11 @@ def test_gemma_is_told_which_tokens_are_an_image(subject_of: Subjects) -> None:
 def test_a_prefix_is_fed_whole(subject_of: Subjects) -> None:
     """However a case cuts it, PaliGemma's prompt sees itself as a whole."""
     from fuzz.worker import calls
+    from fuzz.worker.feed import feed_of
 
     case = Case(rows=((Text(9),),), chunks=(2, 3), decode=2)
-    assert calls.feed_of(case, calls.batch_of(subject_of(family="qwen2"), case)).pieces[0] == (0, 2)
-    fed = calls.feed_of(case, calls.batch_of(subject_of(family="paligemma"), case))
+    assert feed_of(case, calls.batch_of(subject_of(family="qwen2"), case)).pieces[0] == (0, 2)
+    fed = feed_of(case, calls.batch_of(subject_of(family="paligemma"), case))
     assert (fed.pieces, fed.cache) == (((0, 9),), "dynamic")
 
 

@@ -49,6 +49,10 @@ WITNESSES: dict[str, Case] = {
     "beams-not-reordered": Case(
         rows=((Text(5),),), entry="generate", how="beams", decode=8, gain=3.0
     ),
+    "crop-forgotten": Case(rows=((Text(2),),), decode=1, crop=1),
+    "own-cache-last-key": Case(rows=((Text(2),),), decode=1, cache="own"),
+    "quantized-scale": Case(rows=((Text(2),),), decode=1, cache="quantized"),
+    "length-remembered": Case(rows=((Text(2),),), decode=1, between=(Call((Text(2),)),)),
     "flash-last-key-ignored": Case(rows=((Text(2),),)),
     "flash-causal-top-left": Case(rows=((Text(3),),), chunks=(1,)),
     "rope-deltas-lost": Case(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import find
@@ -94,6 +95,26 @@ AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
         "any",
         Case(rows=(TEXTS[3],), decode=2),
     ),
+    "own cache": (
+        lambda c: c.cache == "own" and bool(c.chunks or c.decode) and _in_pieces(c),
+        "cache_agreement",
+        Case(rows=(TEXTS[2],), decode=1, cache="own"),
+    ),
+    "quantized cache": (
+        lambda c: c.cache == "quantized" and bool(c.chunks or c.decode) and _in_pieces(c),
+        "cache_agreement",
+        Case(rows=(TEXTS[2],), decode=1, cache="quantized"),
+    ),
+    "crop": (
+        lambda c: c.crop >= 2 and _in_pieces(c),
+        "cache_agreement",
+        Case(rows=(TEXTS[2],), decode=1, crop=2),
+    ),
+    "between": (
+        lambda c: bool(c.between) and _in_pieces(c),
+        "state_independence",
+        Case(rows=(TEXTS[2],), decode=1, between=(Call(TEXTS[1]),)),
+    ),
     "offset": (lambda c: c.offset >= 509, "any", Case(offset=509)),
     "far offset": (lambda c: c.offset >= 70_001, "any", Case(offset=70_001)),
     "gap": (
@@ -145,7 +166,13 @@ AXES: dict[str, tuple[Callable[[Case], bool], Kind, Case]] = {
 
 
 # Rarely drawn, which is not what these tests are about: given to what is drawn.
-RARE = {"far offset": {"offset": 100_000}}
+RARE: dict[str, dict[str, Any]] = {
+    "far offset": {"offset": 100_000},
+    "own cache": {"entry": "forward", "cache": "own", "cache_room": 0},
+    "quantized cache": {"entry": "forward", "cache": "quantized", "cache_room": 0, "crop": 0},
+    "crop": {"entry": "forward", "cache": "dynamic", "cache_room": 0, "crop": 3},
+    "between": {"entry": "forward", "between": (Call((Image(56, 56), Text(2)), "generate"),)},
+}
 # What these need is a number of columns, and one image, some padding or some text are all ways to
 # get them. No change of one choice leads from the one to the other: simplification has to.
 TRADES = {"side", "mode", "trained", "chunks", "two chunks", "decode", "gap", "gap_at"}
