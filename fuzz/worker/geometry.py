@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fuzz.worker import release
+from fuzz.worker import release, video
 from fuzz.worker.inputs import draw_pixels
 from fuzz.worker.placing import tokens_of_tile
 from fuzz.worker.subject import Subject
@@ -43,11 +43,13 @@ def geometry_of(subject: Subject) -> Geometry:
         max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]) // frames,
         max_aspect=_largest_aspect(subject, max(2, min_side)),
         min_side=min_side,
+        videos=bool(subject.family.video),
+        **video.tokens_around(subject),
         **sizes,
     )
 
 
-def _unmerged(subject: Subject, vision: Any, sizes: dict[str, int]) -> Geometry:
+def _unmerged(subject: Subject, vision: Any, sizes: dict[str, Any]) -> Geometry:
     """Return the geometry of a target whose processor brings images to sizes of the tower's own."""
     placing = subject.family.placing
     patch = vision.patch_size
