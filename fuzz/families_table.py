@@ -11,7 +11,14 @@ from fuzz.families.family import Family
 ONLY_WITH_IMAGES: Final = ("clean_rejection", "image_independence")
 """Properties that say nothing about a text model; the strategies know why."""
 NO_IMAGES: Final = "the target takes no images"
-HEADER: Final = "| family | stands for | since | rotary embedding | special |"
+HEADER: Final = "| family | stands for | since | rotary embedding | video | special |"
+VIDEO: Final = {
+    "block": "in one block",
+    "timed steps": "step by step, a time before each",
+    "steps as images": "step by step, a time after each",
+    "": "no",
+}
+"""In a few words, by the name of the layout; a step is a temporal patch."""
 
 
 def rotary_of(family: Family) -> str:
@@ -45,6 +52,7 @@ def lines() -> Iterator[str]:
     for family in FAMILIES.values():
         yield f"{family.name}: {family.title}, since transformers {family.since}"
         yield f"  rotary embedding: {rotary_of(family)}"
+        yield f"  video: {VIDEO[family.video]}{_reason(family.without_video)}"
         yield f"  special: {family.special}"
         for name, reason in not_applicable(family).items():
             yield f"  {name} is not applicable: {reason}"
@@ -56,6 +64,11 @@ def lines() -> Iterator[str]:
 def markdown() -> Iterator[str]:
     """Yield README's table."""
     yield HEADER
-    yield "|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|"
     for f in FAMILIES.values():
-        yield f"| `{f.name}` | {f.title} | {f.since} | {rotary_of(f)} | {f.special} |"
+        cells = f.title, f.since, rotary_of(f), VIDEO[f.video], f.special
+        yield f"| `{f.name}` | {' | '.join(cells)} |"
+
+
+def _reason(why: str) -> str:
+    return f": {why}" if why else ""

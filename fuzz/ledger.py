@@ -18,7 +18,7 @@ from fuzz.files import read_json, write_text
 from fuzz.regression import LEDGER
 from fuzz.target import ATTENTION, Target
 from fuzz.verdict import Signature
-from strategies.case import Case, has_images
+from strategies.case import Case, has_visuals, videos_of
 
 FORMAT_VERSION: Final = 1
 UNLISTED: Final = "unlisted"
@@ -45,7 +45,8 @@ class Entry:
         when: fields of a case and the values they must have, so that the entry does not cover
             what fails alike for another reason; empty for any case.
         sliding_window: whether it is limited to targets whose text model has a sliding window.
-        images: whether it is limited to cases with an image.
+        images: whether it is limited to cases with an image or a video.
+        videos: whether it is limited to cases with a video.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Entry:
     when: Mapping[str, Any] = field(default_factory=dict)
     sliding_window: bool = False
     images: bool = False
+    videos: bool = False
 
 
 def load(folder: Path) -> tuple[Entry, ...]:
@@ -135,7 +137,9 @@ def covers(
         return False
     if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
         return False
-    if entry.images and not has_images(case):
+    if entry.images and not has_visuals(case):
+        return False
+    if entry.videos and not any(map(videos_of, case.rows)):
         return False
     return all(getattr(case, name) == value for name, value in entry.when.items())
 
@@ -189,8 +193,9 @@ def _entry(item: Any, where: str) -> Entry:  # noqa: ANN401 - any JSON value
             raise ValueError(f"'attn' is {entry.attn!r}; known: {', '.join(ATTENTION)}")
         if not isinstance(entry.sliding_window, bool):
             raise ValueError(f"'sliding_window' is {entry.sliding_window!r}, not true or false")
-        if not isinstance(entry.images, bool):
-            raise ValueError(f"'images' is {entry.images!r}, not true or false")
+        for name in ("images", "videos"):
+            if not isinstance(value := getattr(entry, name), bool):
+                raise ValueError(f"{name!r} is {value!r}, not true or false")
         if unknown:
             raise ValueError(f"'when' names no field of a case: {', '.join(sorted(unknown))}")
         if entry.expires:

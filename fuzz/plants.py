@@ -57,6 +57,16 @@ PLANTS: Final[dict[str, Plant]] = {
         Plant("causal-off-by-one", "a token sees the token after it", "causality"),
         Plant("mrope-axes-swapped", "height and width positions are exchanged", "rotary_reference"),
         Plant(
+            "video-times-lost",
+            "all frames of a video stand at the time of the first one",
+            "rotary_reference",
+        ),
+        Plant(
+            "frames-skipped",
+            "only the first of the frames in a temporal patch of a video is looked at",
+            "visibility",
+        ),
+        Plant(
             "stale-rope-deltas",
             "the first prompt's rope_deltas are kept for every later one",
             "state_independence",
@@ -228,6 +238,8 @@ PLANTS: Final[dict[str, Plant]] = {
             "flash-attn's kernel begins every sequence but the first one row late",
             "attention_agreement",
             FLASH,
+        ),
+        Plant(
             "crop-forgotten",
             "a cache stays as it is when tokens are cropped away",
             "cache_agreement",

@@ -88,6 +88,14 @@ def _has_no_grids(lane: Lane) -> bool:
     return not lane.images or not family_of(lane.target.family).placing.startswith("grid")
 
 
+def _has_no_videos(lane: Lane) -> bool:
+    return not family_of(lane.target.family).video
+
+
+def _has_no_blocks(lane: Lane) -> bool:
+    return family_of(lane.target.family).video != "block"
+
+
 _NO_GRIDS: Final = "what sets it off is a grid of patches, which the target is not given"
 _ONE_AXIS: Final = "positions have one axis and no offset that is kept"
 GAPS: Final[tuple[Gap, ...]] = (
@@ -95,6 +103,8 @@ GAPS: Final[tuple[Gap, ...]] = (
     Gap("hang", _has_no_grids, _NO_GRIDS),
     Gap("mrope-axes-swapped", _has_one_axis, _ONE_AXIS),
     Gap("stale-rope-deltas", _has_one_axis, _ONE_AXIS),
+    Gap("frames-skipped", _has_no_videos, "no video is made for the target"),
+    Gap("video-times-lost", _has_no_blocks, "a frame's time is not in its position"),
     Gap(
         "causal-off-by-one",
         lambda lane: lane.target.attn == FLASH,

@@ -14,7 +14,7 @@ from fuzz.finding import REPLAY, Finding
 from fuzz.isolation.told import LateDeath, Ran, Ready
 from fuzz.target import Target
 from fuzz.verdict import Kind, Outcome, Signature
-from strategies.case import Case, has_images
+from strategies.case import Case, has_visuals
 from strategies.geometry import Geometry, geometry_from_plain
 from strategies.kinds import KINDS, kinds_for
 from strategies.kinds import Kind as CaseKind
@@ -59,7 +59,7 @@ class Options:
 
     def allows(self, case: Case) -> bool:
         """Tell whether a case is of the kind that was asked for."""
-        return not self.only_images or has_images(case)
+        return not self.only_images or has_visuals(case)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,28 @@ class Image:
     height: int
 
 
-Segment: TypeAlias = Text | Image
+@dataclass(frozen=True, slots=True)
+class Video:
+    """The frames of a video as they were sampled, before any resizing.
+
+    Attributes:
+        frames: how many (1 or more).
+        width: pixels of each, before the processor.
+        height: pixels of each, before the processor.
+        seconds: that one temporal patch spans (``second_per_grid_ts``): frames in a temporal patch
+            over frames per second. A multiple of :data:`TICK`.
+    """
+
+    frames: int
+    width: int
+    height: int
+    seconds: float = 1.0
+
+
+TICK: Final = 1 / 64
+"""Seconds: float32 rounds none of its multiples, nor a temporal position made of one."""
+
+Segment: TypeAlias = Text | Image | Video
 Row: TypeAlias = tuple[Segment, ...]
 
 
@@ -155,9 +176,29 @@ def images_of(row: Row) -> tuple[Image, ...]:
     return tuple(s for s in row if isinstance(s, Image))
 
 
+def videos_of(row: Row) -> tuple[Video, ...]:
+    """Return the videos of a row, in order."""
+    return tuple(s for s in row if isinstance(s, Video))
+
+
+def visuals_of(row: Row) -> tuple[Image | Video, ...]:
+    """Return the images and videos of a row, in order."""
+    return tuple(s for s in row if not isinstance(s, Text))
+
+
 def has_images(case: Case) -> bool:
     """Tell whether any row of the batch (not of the history) holds an image."""
     return any(images_of(row) for row in case.rows)
+
+
+def has_videos(case: Case) -> bool:
+    """Tell whether any row of the batch or of the history holds a video."""
+    return any(videos_of(row) for row in (*case.rows, *(call.row for call in case.history)))
+
+
+def has_visuals(case: Case) -> bool:
+    """Tell whether any row of the batch (not of the history) holds an image or a video."""
+    return any(visuals_of(row) for row in case.rows)
 
 
 # --- plain data -------------------------------------------------------------------------
@@ -219,9 +260,18 @@ def from_json(text: str) -> Case:
 
 
 def _row_to_plain(row: Row) -> list[dict[str, Any]]:
-    return [
-        {"text": s.tokens} if isinstance(s, Text) else {"image": [s.width, s.height]} for s in row
-    ]
+    return [_segment_to_plain(s) for s in row]
+
+
+def _segment_to_plain(segment: Segment) -> dict[str, Any]:
+    match segment:
+        case Text(tokens):
+            return {"text": tokens}
+        case Image(width, height):
+            return {"image": [width, height]}
+        case Video(frames, width, height, seconds):
+            plain: dict[str, Any] = {"video": [frames, width, height]}
+            return plain if seconds == 1.0 else {**plain, "seconds": seconds}
 
 
 def _mapping(data: object, where: str) -> Mapping[str, object]:
@@ -278,9 +328,21 @@ def _segment(data: object, where: str) -> Segment:
             return Text(_natural(n, f"{where}.text"))
         case {"image": [w, h], **rest} if not rest:
             return Image(_natural(w, f"{where}.image"), _natural(h, f"{where}.image"))
+        case {"video": [n, w, h], **rest} if set(rest) <= {"seconds"}:
+            here = f"{where}.video"
+            sizes = _integer(n, here, 1), _natural(w, here), _natural(h, here)
+            return Video(*sizes, _ticks(rest.get("seconds", 1.0), f"{where}.seconds"))
     raise CaseError(
-        f'{where}: expected {{"text": n}} or {{"image": [width, height]}}, got {_kind(data)}'
+        f'{where}: expected {{"text": n}}, {{"image": [width, height]}} or '
+        f'{{"video": [frames, width, height]}}, got {_kind(data)}'
     )
+
+
+def _ticks(data: object, where: str) -> float:
+    seconds = _number(data, where)
+    if seconds % TICK:
+        raise CaseError(f"{where}: expected a multiple of 1/64 second, got {_kind(data)}")
+    return seconds
 
 
 def _row(data: object, where: str) -> Row:

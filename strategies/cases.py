@@ -23,6 +23,7 @@ from strategies.rows import (
     fitted,
 )
 from strategies.validity import is_generate, may_be_padded, trainable
+from strategies.videos import as_stills
 from strategies.weighted import weighted
 
 _MAX_PADDING: Final = 5
@@ -206,9 +207,12 @@ def _invalid(draw: st.DrawFn, geometry: Geometry) -> Case:
     if not wrong_size:
         image = fitted(geometry, image, MAX_TOKENS - estimated_tokens(geometry, row))
     rows[at] = (*row[:place], image, *row[place:])
+    if not geometry.videos_beside_images:
+        rows = [as_stills(row) for row in rows]
     extra = 0
     if not wrong_size:
-        cells = min(estimated_cells(geometry, i) for row in rows for i in images_of(row))
+        stills = [i for row in rows for i in images_of(as_stills(row))]
+        cells = min(estimated_cells(geometry, i) for i in stills)
         extra = draw(_extra_placeholders(cells))
     padding = draw(weighted(0, _MAX_PADDING, (0,), (0,), (1,)))
     padded = may_be_padded(tuple(rows), padding)

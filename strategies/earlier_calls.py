@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies.case import Call, Entry
 from strategies.geometry import Geometry
 from strategies.rows import Prompt, prompt_rows
+from strategies.videos import with_videos
 
 _MAX_HISTORY: Final = 2
 _HISTORY_TEXT: Final = 8
@@ -49,4 +50,5 @@ def _history_cap(geometry: Geometry) -> int:
 def _calls(draw: st.DrawFn, geometry: Geometry) -> Call:
     entry = possible(geometry, draw(_HISTORY_ENTRIES))
     prompt = Prompt(text_only=entry == "generate-embeds", images=1, cap=_history_cap(geometry))
-    return Call(draw(prompt_rows(geometry, prompt)), entry)
+    (row,) = draw(with_videos(geometry, (draw(prompt_rows(geometry, prompt)),), prompt.budget))
+    return Call(row, entry)

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from strategies.case import Image, Row, Text
+from strategies.case import Image, Row, Text, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class Geometry:
         alike_up_to: tokens up to which a prompt's rotation does not depend on how far it reaches,
             0 where it never does.
         lacks: kinds of cache, and ``crop``, that the target has not.
+        videos: whether the target takes videos; the three fields below mean nothing if not.
+        video_tokens: tokens around all placeholders of a video (start, end).
+        step_tokens: tokens around the placeholders of each of its temporal patches (a timestamp,
+            start, end).
+        videos_beside_images: whether one call takes images as well as videos.
     """
 
     images: bool
@@ -62,6 +67,10 @@ class Geometry:
     one_axis: bool = False
     alike_up_to: int = 0
     lacks: tuple[str, ...] = ()
+    videos: bool = False
+    video_tokens: int = 0
+    step_tokens: int = 0
+    videos_beside_images: bool = True
 
     @property
     def cell(self) -> int:
@@ -106,8 +115,8 @@ def geometry_from_plain(data: dict[str, Any]) -> Geometry:
     return Geometry(**{**data, "lacks": tuple(data.get("lacks", ()))})
 
 
-def estimated_grid(geometry: Geometry, image: Image) -> tuple[int, int]:
-    """Estimate the grid of merged cells that an image becomes: cells across, cells down.
+def estimated_grid(geometry: Geometry, image: Image | Video) -> tuple[int, int]:
+    """Estimate the grid of merged cells that an image, or a frame, becomes: across, down.
 
     An estimate is enough here: it only aims chunk boundaries and positions at the places
     that matter. The worker asks the real processor.
@@ -130,22 +139,27 @@ def estimated_grid(geometry: Geometry, image: Image) -> tuple[int, int]:
     return max(1, across), max(1, down)
 
 
-def estimated_cells(geometry: Geometry, image: Image) -> int:
-    """Estimate how many merged cells an image becomes: as many placeholder tokens."""
+def estimated_cells(geometry: Geometry, image: Image | Video) -> int:
+    """Estimate how many merged cells an image or a video becomes: as many placeholder tokens."""
     if geometry.tile_tokens:
         return geometry.tile_tokens * _estimated_tiles(geometry, image)
     across, down = estimated_grid(geometry, image)
-    return across * down
+    return across * down * (1 if isinstance(image, Image) else temporal_patches(geometry, image))
 
 
-def _estimated_tiles(geometry: Geometry, image: Image) -> int:
+def temporal_patches(geometry: Geometry, video: Video) -> int:
+    """Return how many temporal patches the frames of a video fill; the last may repeat one."""
+    return -(-video.frames // geometry.temporal_patch)
+
+
+def _estimated_tiles(geometry: Geometry, image: Image | Video) -> int:
     if not geometry.tile:
         return 1
     tiles = math.ceil(image.width / geometry.tile) * math.ceil(image.height / geometry.tile)
     return max(1, min(geometry.most_tiles, tiles + 1))
 
 
-def accepts_size(geometry: Geometry, image: Image) -> bool:
+def accepts_size(geometry: Geometry, image: Image | Video) -> bool:
     """Tell whether the processor has to accept an image of this size (any area is fine)."""
     short, long = sorted((image.width, image.height))
     return short >= max(1, geometry.min_side) and long <= geometry.max_aspect * short
@@ -157,6 +171,11 @@ def estimated_tokens(geometry: Geometry, row: Row) -> int:
     for segment in row:
         if isinstance(segment, Text):
             total += segment.tokens
+            continue
+        total += estimated_cells(geometry, segment)
+        if isinstance(segment, Image):
+            total += geometry.frame_tokens
         else:
-            total += estimated_cells(geometry, segment) + geometry.frame_tokens
+            steps = temporal_patches(geometry, segment)
+            total += geometry.video_tokens + steps * geometry.step_tokens
     return total

@@ -1,4 +1,4 @@
-"""The rows of a batch: text and images, within a budget of tokens."""
+"""The rows of a batch: text, images and videos, within a budget of tokens."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from strategies.geometry import Geometry, estimated_tokens
 from strategies.image_sizes import image_sizes
 from strategies.kinds import Demands
 from strategies.prompt_lengths import DEFAULT_CAP, prompt_lengths
+from strategies.videos import with_videos
 from strategies.weighted import weighted
 
 MAX_TOKENS: Final = 160
@@ -63,7 +64,7 @@ def batches_of_rows(
     missing = demands.tokens - max(estimated_tokens(geometry, row) for row in rows)
     if missing > 0:
         rows = [_lengthened(row, missing) if row == rows[0] else row for row in rows]
-    return tuple(rows)
+    return draw(with_videos(geometry, tuple(rows), prompt.budget))
 
 
 @st.composite

@@ -14,13 +14,15 @@ from strategies.case import (
     ENTRIES,
     GAINS,
     HOWS,
+    TICK,
     Call,
     Case,
     Image,
     Row,
     Segment,
     Text,
-    images_of,
+    Video,
+    visuals_of,
 )
 from strategies.geometry import Geometry
 from strategies.validity import is_generate, problems, refusals
@@ -31,6 +33,8 @@ Size: TypeAlias = tuple[Any, ...]
 _HISTORY_ENTRIES: Final = tuple(sorted(ENTRIES, key=lambda e: (e != Call(()).entry, e)))
 
 _TEXT_FOR_IMAGE: Final = (1, 2, 3, 4, 8, 16)
+
+DEFAULT_SECONDS: Final = Video(1, 1, 1).seconds
 
 _SMALL_ROWS: Final[tuple[Row, ...]] = (
     (Text(1),),
@@ -70,9 +74,9 @@ def simpler(case: Case, geometry: Geometry | None = None) -> Iterator[Case]:
 def size_of(case: Case) -> Size:
     """Return what cases are ordered by: a smaller tuple is a simpler case.
 
-    Fewer earlier calls come first, then fewer rows, images, pixels and text tokens, then the
-    other axes by their distance from the default. Different cases have different sizes, and
-    there is no endless descent.
+    Fewer earlier calls come first, then fewer rows, images and videos, videos, pixels and text
+    tokens, then the other axes by their distance from the default. Different cases have different
+    sizes, and there is no endless descent.
 
     Args:
         case: the case to measure.
@@ -80,14 +84,19 @@ def size_of(case: Case) -> Size:
     calls = (*case.history, *case.between)
     rows = (*case.rows, *(call.row for call in calls))
     segments = [segment for row in rows for segment in row]
-    images = [s for s in segments if isinstance(s, Image)]
+    visuals = [s for s in segments if not isinstance(s, Text)]
+    videos = [s for s in segments if isinstance(s, Video)]
     return (
         len(calls),
         len(case.rows),
-        len(images),
+        len(visuals),
+        len(videos),
         case.extra_padding,
-        sum(i.width * i.height for i in images),
-        sum(i.width + i.height for i in images),
+        sum(v.frames for v in videos),
+        sum(i.width * i.height for i in visuals),
+        sum(i.width + i.height for i in visuals),
+        sum(v.seconds != DEFAULT_SECONDS for v in videos),
+        sum(v.seconds for v in videos),
         sum(s.tokens for s in segments if isinstance(s, Text)),
         len(segments),
         abs(case.extra_placeholders),
@@ -114,8 +123,18 @@ def size_of(case: Case) -> Size:
         case.seed,
         # Nothing is simpler about these: they only tell apart what is equal in all of the above.
         case.chunks,
-        [[(s.tokens,) if isinstance(s, Text) else (s.width, s.height) for s in r] for r in rows],
+        [[_measures(s) for s in r] for r in rows],
     )
+
+
+def _measures(segment: Segment) -> tuple[float, ...]:
+    match segment:
+        case Text(tokens):
+            return (tokens,)
+        case Image(width, height):
+            return (width, height)
+        case Video(frames, width, height, seconds):
+            return (width, height, frames, seconds)
 
 
 def _thin(case: Case, geometry: Geometry | None) -> Iterator[Case]:
@@ -124,7 +143,7 @@ def _thin(case: Case, geometry: Geometry | None) -> Iterator[Case]:
     It has as many positions as tokens, which a square one has not: many failures that other axes
     bring about too need only that, and from such an axis no smaller step leads to it.
     """
-    if geometry is None or not geometry.images or not any(map(images_of, case.rows)):
+    if geometry is None or not geometry.images or not any(map(visuals_of, case.rows)):
         return
     # The processor makes at least so many cells of an image: a row of them takes their shape.
     cells = -(-geometry.min_pixels // geometry.cell**2)
@@ -280,7 +299,9 @@ def _shorter_rows(row: Row) -> Iterator[Row]:
             yield (*row[:i], Text(left.tokens + right.tokens), *row[i + 2 :])
     # An image may matter only by how many tokens it is.
     for i, segment in enumerate(row):
-        if isinstance(segment, Image):
+        if isinstance(segment, Video):
+            yield (*row[:i], Image(segment.width, segment.height), *row[i + 1 :])
+        if not isinstance(segment, Text):
             yield from ((*row[:i], Text(n), *row[i + 1 :]) for n in _TEXT_FOR_IMAGE)
 
 
@@ -296,6 +317,9 @@ def _smaller_segments(segment: Segment) -> Iterator[Segment]:
         # A run of no tokens is the segment left out, which comes under shorter rows.
         yield from (Text(n) for n in _below(segment.tokens, 1))
         return
+    if isinstance(segment, Video):
+        yield from _smaller_videos(segment)
+        return
     width, height = segment.width, segment.height
     least = min(1, width, height)
     yield Image(least, least)
@@ -306,6 +330,18 @@ def _smaller_segments(segment: Segment) -> Iterator[Segment]:
     yield Image(-(-width // 2), -(-height // 2))
     yield from (Image(n, height) for n in _below(width, least))
     yield from (Image(width, n) for n in _below(height, least))
+
+
+def _smaller_videos(video: Video) -> Iterator[Video]:
+    yield Video(1, 1, 1)
+    yield replace(video, seconds=DEFAULT_SECONDS)
+    yield from (replace(video, frames=n) for n in _below(video.frames, 1))
+    for image in _smaller_segments(Image(video.width, video.height)):
+        if isinstance(image, Image):
+            yield replace(video, width=image.width, height=image.height)
+    # Whole seconds first: an odd time is told apart from a long one by what it rounds to.
+    yield from (replace(video, seconds=float(n)) for n in _below(int(video.seconds), 1))
+    yield replace(video, seconds=TICK)
 
 
 def _below(n: int, least: int) -> Iterator[int]:

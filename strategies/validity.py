@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from strategies.case import DEFAULT, Case, Entry, Row, Text, images_of
+from strategies.case import (
+    DEFAULT,
+    TICK,
+    Case,
+    Entry,
+    Image,
+    Row,
+    Text,
+    Video,
+    videos_of,
+    visuals_of,
+)
 from strategies.geometry import Geometry, accepts_size
 
 
@@ -29,12 +40,18 @@ def may_be_padded(rows: tuple[Row, ...], extra_padding: int) -> bool:
 def trainable(rows: tuple[Row, ...]) -> bool:
     """Tell whether any row has a token to predict: one after its first, placeholders left out.
 
-    An image is followed by its end marker. Without any such token the loss is a mean of nothing.
+    An image or a video is followed by its end marker. Without any such token the loss is a mean of
+    nothing.
 
     Args:
         rows: the prompts of the batch.
     """
-    return any(_text(row) > 1 or images_of(row) for row in rows)
+    return any(_text(row) > 1 or visuals_of(row) for row in rows)
+
+
+def mixed(rows: tuple[Row, ...]) -> bool:
+    """Tell whether the rows of a batch hold images as well as videos."""
+    return len({type(visual) for row in rows for visual in visuals_of(row)}) > 1
 
 
 def problems(case: Case) -> tuple[str, ...]:
@@ -58,17 +75,22 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
     """
     earlier = (*case.history, *case.between)
     rows = (*case.rows, *(call.row for call in earlier))
-    images = [image for row in rows for image in images_of(row)]
+    visuals = [visual for row in rows for visual in visuals_of(row)]
     reasons = [
-        f"image {image.width}x{image.height} is not a size that the processor accepts"
-        for image in images
-        if not accepts_size(geometry, image)
+        f"image {visual.width}x{visual.height} is not a size that the processor accepts"
+        for visual in visuals
+        if not accepts_size(geometry, visual)
     ]
     entries = {case.entry, *(call.entry for call in earlier)}
     if "generate-embeds" in entries and not geometry.takes_embeddings:
         reasons.append("the target's generate takes no embeddings")
-    if images and not geometry.images:
+    if visuals and not geometry.images:
         reasons.append("the target takes no images")
+    if any(map(videos_of, rows)) and not geometry.videos:
+        reasons.append("the target takes no videos")
+    calls = (case.rows, *((call.row,) for call in earlier))
+    if any(map(mixed, calls)) and not geometry.videos_beside_images:
+        reasons.append("the target does not take images and videos in one call")
     if case.extra_placeholders:
         reasons.append(f"{case.extra_placeholders:+d} image placeholders do not fit the features")
     if case.cache in geometry.lacks:
@@ -137,7 +159,7 @@ def _problems_of_training(case: Case) -> Iterator[str]:
     elif case.chunks or case.decode or case.cache != DEFAULT.cache or case.history:
         yield "training is one forward: it takes no cache, no chunks, no decode and no history"
     if not trainable(case.rows):
-        yield "training needs a token to predict: two text tokens in a row, or an image"
+        yield "training needs a token to predict: two text tokens in a row, an image or a video"
 
 
 def _problems_of_rows(case: Case) -> Iterator[str]:
@@ -147,13 +169,18 @@ def _problems_of_rows(case: Case) -> Iterator[str]:
     calls += [("history", call.entry, call.row) for call in case.history]
     calls += [("between", call.entry, call.row) for call in case.between]
     for where, entry, row in calls:
-        images = images_of(row)
-        if not images and not _text(row):
+        visuals = visuals_of(row)
+        if not visuals and not _text(row):
             yield f"{where}: a row without a token"
-        if images and entry == "generate-embeds":
+        if visuals and entry == "generate-embeds":
             yield f"{where}: generate-embeds takes no images"
-    images_in_batch = sum(len(images_of(row)) for row in case.rows)
-    if case.extra_placeholders and not images_in_batch:
+        for video in videos_of(row):
+            if video.frames < 1:
+                yield f"{where}: a video without frames"
+            if video.seconds <= 0 or video.seconds % TICK:
+                yield f"{where}: a video needs a multiple of 1/64 second above 0"
+    visuals_in_batch = sum(len(visuals_of(row)) for row in case.rows)
+    if case.extra_placeholders and not visuals_in_batch:
         yield "extra_placeholders without an image"
 
 
@@ -176,5 +203,11 @@ def _text(row: Row) -> int:
     return sum(s.tokens for s in row if isinstance(s, Text))
 
 
-def _content(row: Row) -> tuple[int, tuple[tuple[int, int], ...]]:
-    return _text(row), tuple(sorted((i.width, i.height) for i in images_of(row)))
+def _content(row: Row) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    return _text(row), tuple(sorted(_measures(visual) for visual in visuals_of(row)))
+
+
+def _measures(visual: Image | Video) -> tuple[int, ...]:
+    """Return what decides how many tokens an image or a video becomes."""
+    size = visual.width, visual.height
+    return size if isinstance(visual, Image) else (*size, visual.frames)

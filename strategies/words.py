@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from strategies.case import DEFAULT, Case, Entry, How, Image, Row, Text, images_of
+from strategies.case import (
+    DEFAULT,
+    Case,
+    Entry,
+    How,
+    Image,
+    Row,
+    Segment,
+    Text,
+    visuals_of,
+)
 from strategies.validity import is_generate, may_be_padded
 
 _CALLS: Final[dict[Entry, str]] = {
@@ -63,7 +73,7 @@ def describe_image(image: Image, grid: tuple[int, ...], tokens: int) -> str:
 def _rows(case: Case) -> Iterator[str]:
     rows = case.rows
     if len(rows) == 1:
-        yield _row(rows[0]) + ("" if images_of(rows[0]) else ", no image")
+        yield _row(rows[0]) + ("" if visuals_of(rows[0]) else ", no image")
         return
     alike = len(set(rows)) == 1
     yield f"{_count(len(rows), 'row')}{' alike' if alike else ''}{_batch_padding(case)}"
@@ -74,12 +84,17 @@ def _rows(case: Case) -> Iterator[str]:
 
 
 def _row(row: Row) -> str:
-    segments = [
-        _count(s.tokens, "text token") if isinstance(s, Text) else f"image {s.width}x{s.height}"
-        for s in row
-        if s != Text(0)
-    ]
-    return ", ".join(segments) or "nothing"
+    return ", ".join(_segment(s) for s in row if s != Text(0)) or "nothing"
+
+
+def _segment(segment: Segment) -> str:
+    if isinstance(segment, Text):
+        return _count(segment.tokens, "text token")
+    size = f"{segment.width}x{segment.height}"
+    if isinstance(segment, Image):
+        return f"image {size}"
+    pace = "" if segment.seconds == 1.0 else f" ({segment.seconds:g} s a temporal patch)"
+    return f"video of {_count(segment.frames, 'frame')} {size}{pace}"
 
 
 def _batch_padding(case: Case) -> str:

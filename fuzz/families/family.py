@@ -25,6 +25,8 @@ class Family:
         special: one sentence on what is special about it.
         placing: how an image becomes tokens and tensors, a name in :mod:`fuzz.worker.placing`;
             "" where that is not known, and images are not drawn.
+        video: how a video becomes tokens, a name in :mod:`fuzz.worker.video`, "" where none is.
+        without_video: why no videos are drawn, "" for a text model.
         most_tiles: most tiles of an image, a small whole beside them included.
         told_of_tokens: what the model is told of each token beside its id: ``images`` (which ones
             are placeholders), ``prefix`` (which ones are not yet the answer) or "" for nothing.
@@ -51,6 +53,8 @@ class Family:
     frame_tokens: int
     special: str
     placing: str = "grid"
+    video: str = ""
+    without_video: str = ""
     most_tiles: int = 1
     told_of_tokens: str = ""
     image_processor: str = ""

@@ -49,6 +49,7 @@ FAMILY: Final = Family(
     },
     processor={"size": {"height": 56, "width": 56}},
     frame_tokens=2,
+    without_video="Gemma 3 takes no videos",
     special="the tokens of an image see each other, later ones too; sliding and full layers with "
     "a rotary base each; every image becomes the same number of tokens",
     placing="fixed",

@@ -63,5 +63,6 @@ FAMILY: Final = Family(
     # the maximum stays within 16 placeholder tokens.
     processor={"size": {"shortest_edge": 112 * 112, "longest_edge": 2 * 112 * 112}},
     frame_tokens=2,
+    video="steps as images",
     special="tower and decoder of glm4v_moe under a model of its own",
 )

@@ -54,6 +54,7 @@ FAMILY: Final = Family(
     # the maximum stays within 16 placeholder tokens.
     processor={"size": {"shortest_edge": 112 * 112, "longest_edge": 2 * 112 * 112}},
     frame_tokens=2,
+    video="steps as images",
     special="multimodal rotary embedding of half of each head, whose neighbouring elements turn "
     "together; learned vision positions beside rotary ones; norms after attention and feed-forward",
     pairs="neighbours",

@@ -61,6 +61,7 @@ FAMILY: Final = Family(
     # the maximum stays within 16 placeholder tokens.
     processor={"size": {"shortest_edge": 112 * 112, "longest_edge": 2 * 112 * 112}},
     frame_tokens=2,
+    video="steps as images",
     special="as glm4v, but elements of the first half of what turns turn with those of the "
     "second; a mixture of experts, one of them shared, after a first dense layer",
     image_processor="glm4v",

@@ -53,6 +53,7 @@ FAMILY: Final = Family(
     # the maximum stays within 16 placeholder tokens.
     processor={"size": {"shortest_edge": 112 * 112, "longest_edge": 2 * 112 * 112}},
     frame_tokens=2,
+    without_video="GLM-OCR reads pages; no checkpoint of it is said to take videos",
     special="as glm4v, with all of a head turning, norms of queries and keys in the vision tower "
     "and no learned vision positions",
     pairs="neighbours",

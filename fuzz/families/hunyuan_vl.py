@@ -56,6 +56,7 @@ FAMILY: Final = Family(
     # The released minimum, 512 by 512, would be 274 tokens an image.
     processor={"min_pixels": 64 * 64, "max_pixels": 128 * 128},
     frame_tokens=2,
+    without_video="HunyuanOCR reads pages and has no video processor",
     special="rotary embedding of four axes (order, column, row, image) with a stretched base, "
     "before the norms of queries and keys; placeholders for the ends of an image's rows; "
     "learned vision positions, interpolated",

@@ -42,6 +42,7 @@ FAMILY: Final = Family(
     },
     processor={"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}},
     frame_tokens=11,
+    without_video="Idefics3 takes no videos",
     special="tiles with two text tokens before each, images of a batch row by row, a mask of "
     "pixels; learned vision positions that follow each tile's true size",
     placing="marked_tiles",

@@ -50,6 +50,7 @@ FAMILY: Final = Family(
         "max_patches": 4,
     },
     frame_tokens=0,
+    without_video="not built here: its videos are images, one a frame, to model and positions",
     special="images are cut into tiles of the vision tower's size, and a small whole beside them; "
     "learned vision positions; four patches become one token",
     placing="tiles",

@@ -45,6 +45,7 @@ FAMILY: Final = Family(
     },
     processor={"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}},
     frame_tokens=0,
+    without_video="LLaVA 1.5 takes no videos",
     special="every image is cropped to one square and becomes as many tokens; learned vision "
     "positions, and a class token that is dropped",
     placing="fixed",

@@ -49,6 +49,7 @@ FAMILY: Final = Family(
         "image_grid_pinpoints": [[28, 56], [56, 28], [56, 56], [28, 84], [84, 28]],
     },
     frame_tokens=4,
+    without_video="videos are another model's, LLaVA-NeXT-Video",
     special="images are cut into tiles of the best of several shapes, never one alone; a class "
     "token that is dropped, a learned line break after each line",
     placing="any_resolution",

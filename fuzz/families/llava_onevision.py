@@ -50,6 +50,7 @@ FAMILY: Final = Family(
         "image_grid_pinpoints": [[28, 28], [28, 56], [56, 28], [56, 56]],
     },
     frame_tokens=4,
+    without_video="not built here: its frames are pooled to fewer tokens",
     special="images are cut into tiles of the best of several shapes, whose borders are cut off "
     "again after the vision tower; a learned line break after each line of them",
     placing="any_resolution",

@@ -49,6 +49,7 @@ FAMILY: Final = Family(
     },
     processor={"size": {"longest_edge": 112}},
     frame_tokens=4,
+    without_video="Mistral Small 3.1 takes no videos",
     special="images keep their shape and stand line by line, a text token after each line; 2D "
     "rotary in the vision tower, which holds all images as one sequence with blocks",
     placing="lines",

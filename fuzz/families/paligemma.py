@@ -44,6 +44,7 @@ FAMILY: Final = Family(
     },
     processor={"size": {"height": 56, "width": 56}},
     frame_tokens=0,
+    without_video="PaliGemma takes no videos",
     special="the whole prompt sees itself, later tokens too (prefix attention)",
     placing="fixed",
     told_of_tokens="prefix",

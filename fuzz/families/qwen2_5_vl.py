@@ -48,6 +48,7 @@ FAMILY: Final = Family(
     },
     processor={"min_pixels": 56 * 56, "max_pixels": 112 * 112},
     frame_tokens=2,
+    video="block",
     special="window attention in the vision tower: patches are re-ordered by window, most layers "
     "see one window, some the whole image",
 )

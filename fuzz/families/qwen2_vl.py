@@ -47,6 +47,7 @@ FAMILY: Final = Family(
     # so that an image stays within 16 placeholder tokens.
     processor={"min_pixels": 56 * 56, "max_pixels": 112 * 112},
     frame_tokens=2,
+    video="block",
     special="multimodal rotary embedding in three chunks (time, height, width); 2D rotary and "
     "one attention segment per image in the vision tower",
 )

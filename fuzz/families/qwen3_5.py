@@ -59,6 +59,7 @@ FAMILY: Final = Family(
     # The minimum keeps the released 4 cells; the maximum stays within 16 placeholder tokens.
     processor={"min_pixels": 64 * 64, "max_pixels": 128 * 128},
     frame_tokens=2,
+    video="timed steps",
     special="layers of gated linear attention, whose cache is a state, between those of full "
     "attention; interleaved multimodal rotary embedding of a quarter of each head",
     not_applicable={

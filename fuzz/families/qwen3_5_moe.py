@@ -62,6 +62,7 @@ FAMILY: Final = Family(
     # The minimum keeps the released 4 cells; the maximum stays within 16 placeholder tokens.
     processor={"min_pixels": 64 * 64, "max_pixels": 128 * 128},
     frame_tokens=2,
+    video="timed steps",
     special="as qwen3_5, with a mixture of experts and a shared one in every layer",
     not_applicable={
         "packing_invariance": "linear attention carries its state from one packed sequence on to "

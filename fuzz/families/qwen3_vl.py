@@ -54,6 +54,7 @@ FAMILY: Final = Family(
     # The minimum keeps the released 4 cells; the maximum stays within 16 placeholder tokens.
     processor={"min_pixels": 64 * 64, "max_pixels": 128 * 128},
     frame_tokens=2,
+    video="timed steps",
     special="interleaved multimodal rotary embedding; norms of queries and keys; learned vision "
     "positions, interpolated; features of several vision layers join the text's first layers",
 )

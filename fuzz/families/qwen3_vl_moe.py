@@ -56,6 +56,7 @@ FAMILY: Final = Family(
     # The minimum keeps the released 4 cells; the maximum stays within 16 placeholder tokens.
     processor={"min_pixels": 64 * 64, "max_pixels": 128 * 128},
     frame_tokens=2,
+    video="timed steps",
     special="as qwen3_vl, with a mixture of experts in every layer",
     image_processor="qwen3_vl",
 )

@@ -42,6 +42,7 @@ FAMILY: Final = Family(
     },
     processor={"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}},
     frame_tokens=11,
+    without_video="not built here: its videos are images, one a frame, to model and positions",
     special="Idefics3's tiles and pixel mask, vision attention and image processor its own",
     placing="marked_tiles",
     most_tiles=5,

@@ -196,7 +196,7 @@ def features(case: Case, grid: Grid | None, frame: int) -> dict[str, int]:
 def _tokens_before_image(case: Case) -> int | None:
     count = 0
     for segment in case.rows[0]:
-        if isinstance(segment, Image):
-            return count
+        if not isinstance(segment, Text):
+            return count if isinstance(segment, Image) else None
         count += segment.tokens
     return None

@@ -97,6 +97,9 @@ def prompt_of(facts: Facts, row: Row, seed: int, extra: int = 0, last: int = 0) 
         seed: draws token ids.
         extra: placeholder tokens too many for the first image.
         last: changes the last token of a text that ends the row.
+
+    Raises:
+        UsageProblem: the row holds a video.
     """
     ids: list[int] = []
     pictures: list[Picture] = []
@@ -109,6 +112,8 @@ def prompt_of(facts: Facts, row: Row, seed: int, extra: int = 0, last: int = 0) 
                 drawn[-1] = (drawn[-1] + last) % facts.limit
             ids += drawn
             continue
+        if not isinstance(segment, Image):
+            raise UsageProblem("videos are not supported in scripts")
         picture = picture_of(facts, segment)
         placeholders = [facts.image] * (picture.cells + (0 if pictures else extra))
         ids += [*facts.marks[:1], *placeholders, *facts.marks[1:]]

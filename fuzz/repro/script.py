@@ -22,7 +22,7 @@ from fuzz.repro.looking import COOL
 from fuzz.repro.low import low_body
 from fuzz.repro.writer import Body, Writer, compares, needs_flash, of_processor
 from fuzz.target import LOW
-from strategies.case import has_images, images_of
+from strategies.case import has_images, has_videos, images_of
 from strategies.words import describe
 
 SHOWN: Final = 1e-2
@@ -81,6 +81,8 @@ def _refuse(saved: Regression) -> None:
     signature = saved.signature
     if takes_two(saved.property, signature):
         raise UsageProblem("it compares two releases, which a script cannot")
+    if has_videos(saved.case):
+        raise UsageProblem("videos are not supported in scripts")
     if saved.target.model:
         raise UsageProblem(
             f"it was found with the config of {saved.target.model}, which scripts do not write out"

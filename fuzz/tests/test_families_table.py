@@ -34,6 +34,12 @@ def test_the_rotary_embedding_is_read_off_the_config(family: str, said: str) -> 
     assert rotary_of(FAMILIES[family]).startswith(said)
 
 
+def test_a_family_with_images_has_videos_or_says_why_not() -> None:
+    for family in FAMILIES.values():
+        takes_images = "vision_config" in family.config
+        assert bool(family.video) + bool(family.without_video) == takes_images, family.name
+
+
 def test_text_models_lack_exactly_the_properties_that_nothing_can_be_drawn_for() -> None:
     drawn = kinds_for(without_images(1024))
     lacking = {name for name, kind in PROPERTY_KINDS.items() if kind not in drawn}

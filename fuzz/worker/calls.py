@@ -62,7 +62,7 @@ def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
     if batch.packed:
         return _packed_positions(model, batch)
     positions = release.rope_index(
-        model, batch.input_ids, batch.token_types, batch.image_grid_thw, batch.attention_mask
+        model, batch.input_ids, batch.token_types, batch.tensors, batch.attention_mask
     ).clone()
     release.forget_deltas(model)
     positions += feed.offset
@@ -73,12 +73,9 @@ def explicit_positions(model: Any, batch: Batch, feed: Feed) -> torch.Tensor:
 
 def _packed_positions(model: Any, batch: Batch) -> torch.Tensor:
     parts = []
-    grids = batch.image_grid_thw
     for start, prompt in zip(batch.starts, batch.prompts, strict=True):
         tokens = slice(start, start + len(prompt.ids))
-        own = None
-        if prompt.grids and grids is not None:
-            own, grids = grids[: len(prompt.grids)], grids[len(prompt.grids) :]
+        own = placing.grids(prompt.images, batch.input_ids.device)
         ids, types = batch.input_ids[:, tokens], batch.token_types[:, tokens]
         turning = release.rope_index(model, ids, types, own, None)
         number = torch.arange(len(prompt.ids), device=ids.device).expand(1, 1, -1)

@@ -30,12 +30,15 @@ class Captured:
             (axes, batch, tokens).
         turns: per call of the text rotation (vectors before, vectors after) for queries and
             keys, each (batch, heads, tokens, head_dim), with the index into ``positions``.
-        vision_turns: the same for the vision tower, each (patches, heads, head_dim).
+        vision_turns: the same for the vision tower, each (patches, heads, head_dim), with the
+            number of the tower's call.
+        towers: calls of the vision tower, where one is told where images end.
     """
 
     positions: list[torch.Tensor] = field(default_factory=list)
     turns: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
-    vision_turns: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    vision_turns: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    towers: int = 0
 
 
 @contextmanager
@@ -54,14 +57,20 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
         if isinstance(outputs, torch.Tensor):
             outputs, inputs = (outputs,), inputs[:1]
         for before, after in zip(inputs, outputs, strict=False):
-            seen.vision_turns.append((before.flatten(0, -3), after.flatten(0, -3)))
+            turned = before.flatten(0, -3), after.flatten(0, -3)
+            seen.vision_turns.append((max(0, seen.towers - 1), *turned))
 
     def on_images(inputs: tuple[Any, ...], outputs: Any) -> None:
         # (1, heads, patches, head_dim)
         for before, after in zip(inputs[:2], outputs, strict=True):
-            seen.vision_turns.append((before[0].transpose(0, 1), after[0].transpose(0, 1)))
+            seen.vision_turns.append((0, before[0].transpose(0, 1), after[0].transpose(0, 1)))
+
+    def on_tower(_module: object, _args: object) -> None:
+        seen.towers += 1
 
     with ExitStack() as stack:
+        if tower is not None:
+            stack.callback(tower.register_forward_pre_hook(on_tower).remove)
         seen.positions = stack.enter_context(positions_reaching_rope(model))
         stack.enter_context(text_rotation(model, on_text))
         if hasattr(module, "apply_rotary_pos_emb_vision"):
@@ -129,7 +138,10 @@ class _Stop(Exception):
 
 @contextmanager
 def image_features(model: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Record what leaves the vision tower, (merged patches, hidden) for each of its mergers."""
+    """Record what leaves the vision tower, (merged patches, hidden) for each of its mergers.
+
+    Where it is called for images and again for videos, one call's follow the other's.
+    """
     seen: list[torch.Tensor] = []
     tower = release.vision_tower(model)
     if hasattr(tower, "patch_merger"):

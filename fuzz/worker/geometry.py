@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fuzz.worker import release
+from fuzz.worker import release, video
 from fuzz.worker.caches import lacks
 from fuzz.worker.inputs import draw_pixels
 from fuzz.worker.placing import tokens_of_tile
@@ -45,6 +45,8 @@ def geometry_of(subject: Subject) -> Geometry:
         max_pixels=int(getattr(processor, "max_pixels", None) or size["longest_edge"]) // frames,
         max_aspect=_largest_aspect(subject, max(2, min_side)),
         min_side=min_side,
+        videos=bool(subject.family.video),
+        **video.tokens_around(subject),
         **sizes,
     )
 

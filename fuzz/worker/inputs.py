@@ -11,11 +11,11 @@ import numpy as np
 import PIL.Image
 import torch
 
-from fuzz.worker import placing, release
+from fuzz.worker import placing, release, video
 from fuzz.worker.exact import LOW
-from fuzz.worker.placing import Placed
+from fuzz.worker.placing import Block, Placed
 from fuzz.worker.subject import Subject, text_ids
-from strategies.case import Image, Row, Text
+from strategies.case import Image, Row, Text, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Prompt:
 
     Attributes:
         ids: token ids.
-        types: 0 for text tokens, 1 for image placeholders, one per token.
-        images: what each image became.
-        spans: per image the half-open range of its placeholder tokens.
+        types: 0 for text tokens, 1 for image placeholders, 2 for a video's, one per token.
+        images: what each image and each video became.
+        spans: for each of them the half-open range from its first placeholder to its last.
     """
 
     ids: tuple[int, ...]
@@ -36,13 +36,18 @@ class Prompt:
 
     @property
     def pixels(self) -> tuple[torch.Tensor, ...]:
-        """Per image its pixels as the model gets them, float32."""
-        return tuple(image.tensors["pixel_values"] for image in self.images)
+        """Per image and video its pixels as the model gets them, float32."""
+        return tuple(image.pixels for image in self.images)
 
     @property
     def grids(self) -> tuple[tuple[int, int, int], ...]:
-        """Per image (t, h, w) in patches, where the family has grids."""
-        return tuple(i.grid for i in self.images if "image_grid_thw" in i.tensors)
+        """Per image and video (t, h, w) in patches, where the family has grids."""
+        return tuple(i.grid for i in self.images if i.has_grid)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What the decoder numbers together, in order, where the family has grids."""
+        return tuple(b for i in self.images if i.has_grid for b in i.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,8 @@ class Batch:
         token_types: (batch, width) int64.
         starts: column of each prompt's first token.
         packed: whether the prompts stand one after the other in a single row.
-        tensors: what the model is handed beside the tokens, by the name of the argument; floating
-            ones are float32 as the processor gives them, or in the target's low dtype, as callers
-            cast them.
+        tensors: what the model is handed beside the tokens, by the name of the argument; pixels are
+            float32 as the processor gives them, or in the target's low dtype, as callers cast them.
         columns: what the model is told of each token beside its id, by the name of the argument,
             each (batch, width) int64.
         whole: whether prompts cannot be fed in pieces, since their first tokens see their last.
@@ -74,17 +78,12 @@ class Batch:
     columns: Mapping[str, torch.Tensor] = field(default_factory=dict)
     whole: bool = False
 
-    @property
-    def image_grid_thw(self) -> torch.Tensor | None:
-        """(images, 3) int64, or None."""
-        return self.tensors.get("image_grid_thw")
-
     def to(self, dtype: torch.dtype | None) -> Batch:
-        """Return the batch with its floating tensors in a dtype; None leaves them."""
+        """Return the batch with its pixels in a dtype; None leaves them."""
         return replace(
             self,
             tensors={
-                name: x.to(dtype) if x.is_floating_point() else x
+                name: x.to(dtype) if name.startswith("pixel_values") else x
                 for name, x in self.tensors.items()
             },
         )
@@ -100,13 +99,19 @@ class Batch:
 
     @property
     def images_end(self) -> int:
-        """First column after the last image's last token (its end marker included), or 0."""
+        """First column after the last image's or video's last token (its end included), or 0."""
         ends = [
             start + prompt.spans[-1][1] + prompt.images[-1].after
             for start, prompt in zip(self.starts, self.prompts, strict=True)
             if prompt.spans
         ]
         return min(max(ends, default=0), self.width)
+
+
+def draw_frames(video: Video, seed: int) -> list[PIL.Image.Image]:
+    """Return the frames of a video, each drawn by itself."""
+    size = Image(video.width, video.height)
+    return [draw_pixels(size, seed + 104_729 * (n + 1)) for n in range(video.frames)]
 
 
 def draw_pixels(image: Image, seed: int) -> PIL.Image.Image:
@@ -126,8 +131,8 @@ def make_prompt(
         subject: the model's config and processor.
         row: what the row holds.
         seed: draws token ids and pixels, all of them except the last segment's.
-        extra_placeholders: placeholder tokens too many (or too few) for the first image.
-        last: changes the last token (of a text) or all pixels (of an image) of the last
+        extra_placeholders: placeholder tokens too many (or too few) for the first image or video.
+        last: changes the last token (of a text) or all pixels (of an image or a video) of the last
             segment, and nothing else.
     """
     config = subject.config
@@ -156,11 +161,15 @@ def make_prompt(
     return Prompt(tuple(ids), tuple(types), tuple(images), tuple(spans))
 
 
-def _placed(subject: Subject, image: Image, seed: int, extra: int) -> placing.Placed:
+def _placed(subject: Subject, image: Image | Video, seed: int, extra: int) -> placing.Placed:
     # A property builds the rows of its case several times over.
     asked = (image, seed, extra)
     if asked not in subject.placed:
-        subject.placed[asked] = placing.place(subject, draw_pixels(image, seed), extra)
+        if isinstance(image, Image):
+            made = placing.place(subject, draw_pixels(image, seed), extra)
+        else:
+            made = video.place(subject, draw_frames(image, seed), image.seconds, extra)
+        subject.placed[asked] = made
     placed: placing.Placed = subject.placed[asked]
     return placed
 
@@ -226,7 +235,7 @@ def pack(subject: Subject, prompts: Sequence[Prompt]) -> Batch:
 
 
 def images_alone(prompt: Prompt) -> tuple[Prompt, ...]:
-    """Return a prompt for each image of one: its placeholders and their markers."""
+    """Return a prompt for each image and video of one: its placeholders and their markers."""
     return tuple(
         Prompt(ids=image.ids, types=image.types, images=(image,), spans=(image.span,))
         for image in prompt.images

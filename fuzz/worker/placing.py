@@ -1,4 +1,4 @@
-"""How an image becomes placeholder tokens and tensors, and how those of a batch are joined."""
+"""How an image or a video becomes placeholder tokens and tensors, and how a batch's are joined."""
 
 from __future__ import annotations
 
@@ -15,16 +15,32 @@ from fuzz.worker.subject import Subject
 
 TEXT = 0
 IMAGE = 1
+VIDEO = 2
 """Types of tokens, as ``mm_token_type_ids`` has them."""
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Placeholders that the decoder numbers together.
+
+    Attributes:
+        span: the half-open range of its tokens.
+        grid: (t, h, w) in patches.
+        seconds: see :attr:`strategies.case.Video.seconds`; 0 where nobody tells the decoder.
+    """
+
+    span: tuple[int, int]
+    grid: tuple[int, int, int]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """What one image became.
+    """What one image or one video became.
 
     Attributes:
         ids: its tokens, the markers around it (and within it) included.
-        types: one for each of them, ``IMAGE`` for a placeholder and else ``TEXT``.
+        types: one for each of them, ``IMAGE`` or ``VIDEO`` for a placeholder and else ``TEXT``.
         span: the half-open range of ``ids`` from its first placeholder to its last.
         tensors: what the model is handed beside the tokens, by the name of the argument; the
             first axis counts patches, tiles or images, so that those of several are joined on it.
@@ -41,10 +57,48 @@ class Placed:
         return len(self.ids) - self.span[1]
 
     @property
+    def is_video(self) -> bool:
+        """Whether it is a video's."""
+        return "video_grid_thw" in self.tensors
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether it is told of by a grid of patches."""
+        return self.is_video or "image_grid_thw" in self.tensors
+
+    @property
     def grid(self) -> tuple[int, int, int]:
-        """(t, h, w) in patches, of an image that has an ``image_grid_thw``."""
-        t, h, w = (int(x) for x in self.tensors["image_grid_thw"][0])
+        """(t, h, w) in patches, of what has a grid."""
+        name = "video_grid_thw" if self.is_video else "image_grid_thw"
+        t, h, w = (int(x) for x in self.tensors[name][0])
         return t, h, w
+
+    @property
+    def pixels(self) -> torch.Tensor:
+        """Its pixels as the model gets them."""
+        return self.tensors["pixel_values_videos" if self.is_video else "pixel_values"]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Its blocks, in order: one, or one for each temporal patch where they stand apart."""
+        t, h, w = self.grid
+        if not self.is_video:
+            return (Block(self.span, (t, h, w)),)
+        edges = [n for n in range(1, len(self.ids)) if self.types[n] != self.types[n - 1]]
+        spans = list(zip(edges[::2], edges[1::2], strict=True))
+        if len(spans) == 1:
+            told = self.tensors.get("second_per_grid_ts")
+            return (Block(spans[0], (t, h, w), 0.0 if told is None else float(told[0])),)
+        return tuple(Block(span, (1, h, w)) for span in spans)
+
+    @property
+    def steps(self) -> tuple[tuple[int, int], ...]:
+        """The half-open range of placeholders of each temporal patch of a video."""
+        return tuple(
+            (start + n * (end - start) // t, start + (n + 1) * (end - start) // t)
+            for (start, end), (t, _, _) in ((block.span, block.grid) for block in self.blocks)
+            for n in range(t)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +127,19 @@ def place(subject: Subject, image: PIL.Image.Image, extra: int = 0) -> Placed:
 
 
 def join(subject: Subject, rows: Sequence[Sequence[Placed]]) -> dict[str, torch.Tensor]:
-    """Join the tensors of a batch's images by their names, one image after the other.
+    """Join the tensors of a batch's images and videos by their names, one after the other.
 
     Images that a processor leaves at different sizes are filled up with zeros at their lower and
     right ends, as processors do it.
 
     Args:
         subject: says how the family's images are joined.
-        rows: the images of each row.
+        rows: the images and videos of each row.
     """
     names = dict.fromkeys(name for row in rows for image in row for name in image.tensors)
     joined = {}
     for name in names:
-        parts = [[image.tensors[name] for image in row] for row in rows]
+        parts = [[i.tensors[name] for i in row if name in i.tensors] for row in rows]
         if PLACERS[subject.family.placing].by_row:
             like = next(part for row in parts for part in row)
             whole = [torch.cat([like[:0], *row]) for row in parts]
@@ -93,6 +147,15 @@ def join(subject: Subject, rows: Sequence[Sequence[Placed]]) -> dict[str, torch.
         else:
             joined[name] = torch.cat(_filled_up([x for row in parts for x in row], from_axis=1))
     return joined
+
+
+def grids(images: Sequence[Placed], device: torch.device) -> dict[str, torch.Tensor]:
+    """Join what positions follow from, of the images and videos of one row."""
+    found = {
+        name: [i.tensors[name].to(device) for i in images if name in i.tensors]
+        for name in release.GRIDS
+    }
+    return {name: torch.cat(parts) for name, parts in found.items() if parts}
 
 
 def _filled_up(parts: Sequence[torch.Tensor], from_axis: int) -> list[torch.Tensor]:
@@ -112,7 +175,7 @@ def columns(subject: Subject, token_types: torch.Tensor) -> dict[str, torch.Tens
 
     Args:
         subject: says what its family needs.
-        token_types: (batch, width), 0 for text and 1 for placeholders.
+        token_types: (batch, width), 0 for text, 1 and 2 for placeholders.
     """
     kind = subject.family.told_of_tokens
     if kind == "images":
@@ -132,15 +195,15 @@ def _by_grid(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
         # One more for the end of each row, one before the image and one after it.
         count += t * h // merge + 2
     return Placed(
-        ids=(_mark(config, "start"), *[config.image_token_id] * count, _mark(config, "end")),
+        ids=(mark(config, "start"), *[config.image_token_id] * count, mark(config, "end")),
         types=(TEXT, *[IMAGE] * count, TEXT),
         span=(1, 1 + count),
         tensors={name: out[name] for name in ("pixel_values", "image_grid_thw")},
     )
 
 
-def _mark(config: Any, end: str) -> int:
-    """Return the id of the marker before (``start``) or after (``end``) an image."""
+def mark(config: Any, end: str) -> int:
+    """Return the id of the marker before (``start``) or after (``end``) an image or a frame."""
     for name in (f"vision_{end}_token_id", f"image_{end}_token_id", f"im_{end}_id"):
         if isinstance(value := getattr(config, name, None), int):
             return value

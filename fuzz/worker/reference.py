@@ -17,17 +17,25 @@ Ints = npt.NDArray[np.int64]
 
 
 def mrope_positions(
-    token_types: Sequence[int], grids: Sequence[tuple[int, int, int]], merge: int
+    token_types: Sequence[int],
+    grids: Sequence[tuple[int, int, int]],
+    merge: int,
+    paces: Sequence[float] = (),
 ) -> Ints:
     """Return the position ids of one row, shape (3, tokens): time, height, width.
 
     A text token has one position on all three axes, one more than the largest before it. An
-    image's tokens share the next position plus their frame, row and column in the merged grid.
+    image's tokens share the next position plus their row and column in the merged grid. Those of a
+    video also have their frame's number on the axis of time, times a pace, rounded down; Qwen2.5-VL
+    has a position for each fraction of a second (arXiv:2502.13923, section 2.1.3, and its inference
+    code, ``rope2d.py``), others one for each frame. Families that write a frame at a time have a
+    grid for each, of one frame (arXiv:2511.21631).
 
     Args:
-        token_types: 0 for text, 1 for image placeholders, without padding.
-        grids: (t, h, w) in patches, one per image, in order.
+        token_types: 0 for text, not 0 for placeholders, without padding.
+        grids: (t, h, w) in patches, one for each unbroken run of placeholders, in order.
         merge: patches along one side of a merged cell.
+        paces: positions from a frame to the next, one for each grid; 1 without any.
     """
     columns: list[tuple[int, int, int]] = []
     start = 0
@@ -39,13 +47,15 @@ def mrope_positions(
             start += 1
             i += 1
             continue
+        pace = paces[len(grids) - len(left)] if paces else 1.0
         t, h, w = left.pop(0)
         rows, cols = h // merge, w // merge
-        for frame in range(t):
+        times = [int(frame * pace) for frame in range(t)]
+        for time in times:
             for y in range(rows):
                 for x in range(cols):
-                    columns.append((start + frame, start + y, start + x))
-        start += max(t, rows, cols)
+                    columns.append((start + time, start + y, start + x))
+        start += max(times[-1] + 1, rows, cols)
         i += t * rows * cols
     positions: Ints = np.array(columns, dtype=np.int64).reshape(-1, 3).T
     return positions

@@ -21,6 +21,8 @@ EXPERTS: Final = ("num_experts", "n_routed_experts", "num_local_experts")
 """Names under which configs say how many experts there are."""
 MODULES: Final = "modules_of_the_model"
 """Attribute of a model that keeps all of its modules."""
+GRIDS: Final = ("image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+"""What positions follow from beside the tokens, by the name of the argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,21 +313,29 @@ def rope_index(
     model: nn.Module,
     input_ids: torch.Tensor,
     token_types: torch.Tensor,
-    image_grid_thw: torch.Tensor | None,
+    tensors: Mapping[str, torch.Tensor],
     attention_mask: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return the model's own position ids, shape (axes, batch, tokens), dtype int64.
 
     One axis for text models, which number a row's tokens; else three. The state that some releases
     keep from it is dropped again by the caller where it matters.
+
+    Args:
+        model: the model.
+        input_ids: (batch, width).
+        token_types: (batch, width), as ``mm_token_type_ids``.
+        tensors: what the model is handed of images and videos; grids and times count here.
+        attention_mask: (batch, width), or None.
     """
     owner = position_owner(model)
     if owner is None:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         return (mask.cumsum(-1) - 1).clamp(min=0)[None]
     arguments: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-    if image_grid_thw is not None:
-        arguments["image_grid_thw"] = image_grid_thw
+    for name in GRIDS:
+        if name in tensors and accepts(owner.get_rope_index, name):
+            arguments[name] = tensors[name]
     if accepts(owner.get_rope_index, "mm_token_type_ids"):
         arguments["mm_token_type_ids"] = token_types
     positions = owner.get_rope_index(**arguments)[0]

@@ -46,7 +46,7 @@ def labels_of(batch: Batch) -> torch.Tensor:
         end = start + len(prompt.ids)
         line = batch.line(row)
         labels[line, start + 1 : end] = batch.input_ids[line, start + 1 : end]
-    return labels.masked_fill_(batch.token_types == 1, IGNORED)
+    return labels.masked_fill_(batch.token_types > 0, IGNORED)
 
 
 def backward(loss: Any) -> None:

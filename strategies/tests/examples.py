@@ -31,11 +31,18 @@ UNCAPPED: Final = replace(
     QWEN2_VL, patch=16, window=128, min_pixels=65_536, max_pixels=16_777_216, max_positions=262_144
 )
 NARROW: Final = replace(QWEN2_VL, max_aspect=3, merge=4, frame_tokens=0, sliding_window=48)
+# Videos in one block beside images, as Qwen2-VL has them, or a temporal patch at a time, as GLM.
+FILMS: Final = replace(QWEN2_VL, videos=True, video_tokens=2)
+STEPS: Final = replace(
+    QWEN2_VL, videos=True, video_tokens=2, step_tokens=4, videos_beside_images=False
+)
 GEOMETRIES: Final = {
     "qwen2_vl": QWEN2_VL,
     "text_only": TEXT_ONLY,
     "uncapped": UNCAPPED,
     "narrow": NARROW,
+    "films": FILMS,
+    "steps": STEPS,
 }
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from strategies.case import DEFAULT, Call, Case, CaseError, Image, Text, from_json, to_json
+from strategies.case import DEFAULT, Call, Case, CaseError, Image, Text, Video, from_json, to_json
 from strategies.cases import cases
 from strategies.tests.examples import QWEN2_VL, single_draws
 
@@ -52,6 +52,13 @@ def test_every_field_survives_the_round_trip():
     assert from_json(to_json(trained)) == trained
 
 
+def test_a_video_names_its_pace_where_it_is_not_a_second() -> None:
+    case = Case(rows=((Video(4, 56, 28), Video(1, 2, 3, 0.5)),))
+    text = to_json(case)
+    assert text == '{"rows":[[{"video":[4,56,28]},{"seconds":0.5,"video":[1,2,3]}]]}'
+    assert from_json(text) == case
+
+
 def test_a_case_saved_before_there_was_a_mode_is_not_trained_on():
     """And files of such cases stay as they are: what is at its default is not written."""
     assert from_json('{"rows":[[{"text":3}]]}') == Case(rows=((Text(3),),), mode="eval")
@@ -68,6 +75,8 @@ def test_a_case_saved_before_there_was_a_mode_is_not_trained_on():
         (f'{{{ROW},"colour":1}}', "no field 'colour'"),
         ('{"rows":[]}', "rows: expected at least one row"),
         ('{"rows":{}}', "rows: expected a list"),
+        ('{"rows":[[{"video":[0,1,1]}]]}', r"video: expected 1 or more"),
+        ('{"rows":[[{"video":[1,1,1],"seconds":0.3}]]}', "expected a multiple of 1/64 second"),
         ('{"rows":[7]}', r"rows\[0\]: expected a list"),
         ('{"rows":[[{"text":1}],[{"text":-1}]]}', r"rows\[1\]\[0\]\.text: expected 0 or more"),
         ('{"rows":[[{"text":1.5}]]}', r"rows\[0\]\[0\]\.text: expected a whole number"),

@@ -18,7 +18,7 @@ from fuzz.repro.script import script_of
 from fuzz.repro.tests.findings import SOUND, made_up
 from fuzz.tests.builders import finding
 from fuzz.verdict import Signature
-from strategies.case import Call, Case, Image, Text
+from strategies.case import Call, Case, Image, Text, Video
 
 HERE = Path(__file__).resolve().parents[3] / "regressions"
 STALE = HERE / "qwen2_vl" / "state_independence-b43762ee17.json"
@@ -38,6 +38,10 @@ def died(saved: Regression, what: str, message: str = "") -> Regression:
         (
             made_up("low_precision", Case(mode="train"), "odd in float16", attn="eager"),
             "comparing odd in float16 is not supported",
+        ),
+        (
+            made_up("no_crash", Case(rows=((Video(1, 1, 1),),))),
+            "videos are not supported in scripts",
         ),
         (made_up("no_crash", Case(), plants=("padding-leak",)), "stands for no change of upstream"),
         (made_up("no_crash", Case(), model="/some/model"), "which scripts do not write out"),

@@ -39,6 +39,8 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "window-too-wide": attention.window_too_wide,
     "padding-forgotten-later": attention.padding_forgotten_later,
     "packing-boundary-late": attention.packing_boundary_late,
+    "video-times-lost": positions.video_times_lost,
+    "frames-skipped": vision.frames_skipped,
     "padding-leak": attention.padding_leak,
     "causal-off-by-one": attention.causal_off_by_one,
     "batch-crosstalk": attention.batch_crosstalk,

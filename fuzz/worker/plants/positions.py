@@ -90,6 +90,26 @@ def mrope_axes_swapped(model: Any) -> None:
     _replace(owner, swapped, compute)
 
 
+def video_times_lost(model: Any) -> None:
+    """Give all frames of a video the time of its first one."""
+    owner = release.position_owner(model)
+    if owner is None:
+        return
+    compute = owner.get_rope_index
+
+    def still(*args: Any, **kwargs: Any) -> Any:
+        positions, deltas = compute(*args, **kwargs)
+        ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
+        for row, line in enumerate((ids == model.config.video_token_id).tolist()):
+            for at in range(1, len(line)):
+                # Tokens of a video follow each other; between two videos there is a marker.
+                if line[at] and line[at - 1]:
+                    positions[0, row, at] = positions[0, row, at - 1]
+        return positions, deltas
+
+    _replace(owner, still, compute)
+
+
 def stale_rope_deltas(model: Any) -> None:
     """Keep the first prompt's ``rope_deltas`` until someone clears them."""
     owner = release.position_owner(model)

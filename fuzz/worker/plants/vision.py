@@ -77,6 +77,28 @@ def _fitted_features(model: Any) -> None:
     owner.get_image_features = loose
 
 
+def frames_skipped(model: Any) -> None:
+    """Look at the first frame of each temporal patch alone; a still fills all of them anyway."""
+    tower = release.vision_tower(model)
+    vision = release.vision_config(model.config)
+    if tower is None or not hasattr(vision, "temporal_patch_size"):
+        return
+
+    def skip(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        def first(given: Any) -> Any:
+            if not isinstance(given, torch.Tensor) or not given.is_floating_point():
+                return given
+            deep = vision.temporal_patch_size
+            frames = given.reshape(len(given), 3, deep, -1)
+            return frames[:, :, :1].expand(-1, -1, deep, -1).reshape(given.shape)
+
+        return tuple(map(first, args)), {name: first(x) for name, x in kwargs.items()}
+
+    tower.register_forward_pre_hook(skip, with_kwargs=True)
+
+
 def placeholders_unchecked(model: Any) -> None:
     """Hand over exactly as many image features as there are placeholders, made up or dropped."""
     tower = release.vision_tower(model)
@@ -88,11 +110,14 @@ def placeholders_unchecked(model: Any) -> None:
     def count(_module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal wanted
         ids = kwargs.get("input_ids", args[0] if args else None)
-        wanted = 0 if ids is None else int((ids == model.config.image_token_id).sum())
+        places = {x: getattr(model.config, f"{x}_token_id", None) for x in ("image", "video")}
+        # Where a call holds images and videos the tower is called twice: both are left alone.
+        found = [int((ids == i).sum()) for i in places.values() if ids is not None and i]
+        wanted = sum(found) if 0 in found else 0
 
     def fitted(features: torch.Tensor) -> torch.Tensor:
         if len(features) >= wanted:
-            return features[:wanted]
+            return features[:wanted] if wanted else features
         return torch.cat([features, features[-1:].expand(wanted - len(features), -1)])
 
     def fit(_module: object, _args: object, out: Any) -> Any:

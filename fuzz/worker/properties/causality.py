@@ -14,7 +14,7 @@ from strategies.case import Case, Text
 
 
 def check(subject: Subject, case: Case) -> None:
-    """Change the last element of every row (a token, or an image's pixels) and look before it.
+    """Change the last element of every row (a token, or all pixels of it) and look before it.
 
     Raises:
         Failed: a logit before the changed element moved.

@@ -15,7 +15,7 @@ from fuzz.worker.capture import Captured, rotary
 from fuzz.worker.compare import require_close
 from fuzz.worker.exact import angle_noise, tolerance
 from fuzz.worker.failure import Failed
-from fuzz.worker.inputs import Batch
+from fuzz.worker.inputs import Batch, Prompt
 from fuzz.worker.subject import Subject, model_of
 from fuzz.worker.turning import latent_head, turning_layers
 from strategies.case import Case
@@ -65,14 +65,19 @@ def _check_positions(
     one_axis = not release.rope_settings(subject.config).sections
     explicit = case.entry == "forward"
     axes = max(3, len(release.rope_settings(subject.config).sections))
-    rule = reference.xdrope_positions if axes == 4 else reference.mrope_positions
+    tempo = getattr(vision, "tokens_per_second", None) or 0
     got = torch.cat([p.expand(axes, len(batch.prompts), -1) for p in seen.positions], dim=-1)
     for row, prompt in enumerate(batch.prompts):
         new = 0 if case.entry.startswith("forward") else len(result.tokens[row]) - 1
         types = prompt.types + (0,) * new
         if one_axis:
             types = (0,) * len(types)
-        want = rule(types, prompt.grids, merge)
+        grids = [block.grid for block in prompt.blocks]
+        if axes == 4:
+            want = reference.xdrope_positions(types, grids, merge)
+        else:
+            paces = [block.seconds * tempo or 1.0 for block in prompt.blocks]
+            want = reference.mrope_positions(types, grids, merge, paces)
         start = batch.starts[row]
         real = got[:, row, start : start + want.shape[1]].cpu().numpy()
         if real.shape != want.shape:
@@ -89,11 +94,19 @@ def _check_positions(
         if not np.array_equal(real, want):
             token = int(np.flatnonzero((real != want).any(0))[0])
             raise Failed(
-                f"position ids, {case.entry}",
+                f"position ids, {case.entry}{_beside(prompt, token)}",
                 f"row {row}, token {token}: {NAMES[axes]} is "
                 f"{tuple(int(x) for x in real[:, token])}, expected "
                 f"{tuple(int(x) for x in want[:, token])}",
             )
+
+
+def _beside(prompt: Prompt, token: int) -> str:
+    """Say whether a token lies in or after a video: other rules number it."""
+    videos = [s for s, i in zip(prompt.spans, prompt.images, strict=True) if i.is_video]
+    if any(start <= token < end for start, end in videos):
+        return ", in a video"
+    return ", after a video" if any(end <= token for _, end in videos) else ""
 
 
 def _check_turns(subject: Subject, seen: Captured) -> None:
@@ -153,19 +166,22 @@ def _lengthened(vectors: torch.Tensor, turning: int, length: float) -> torch.Ten
 
 
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
-    for before, after in seen.vision_turns:
-        angles = _vision_angles(subject, batch, before.shape[-1])
+    # The tower is called for the images first, then for the videos, each time if again.
+    kinds = sorted({i.is_video for p in batch.prompts for i in p.images})
+    for call, before, after in seen.vision_turns:
+        videos = kinds[call % len(kinds)]
+        angles = _vision_angles(subject, batch, before.shape[-1], videos)
         _compare(subject, before.transpose(0, 1), after.transpose(0, 1), angles, "vision rotation")
 
 
-def _vision_angles(subject: Subject, batch: Batch, head_dim: int) -> reference.Floats:
-    """Return the angles of the images' patches by the rule of the target's tower."""
+def _vision_angles(subject: Subject, batch: Batch, head_dim: int, videos: bool) -> reference.Floats:
+    """Return the angles of the images' (or videos') patches by the rule of the target's tower."""
     vision = release.vision_config(subject.config)
     if (sizes := batch.tensors.get("image_sizes")) is not None:
         patches = [(h // vision.patch_size, w // vision.patch_size) for h, w in sizes.tolist()]
         theta = release.vision_theta(subject.config)
         return reference.alternating_vision_angles(patches, head_dim, theta)
-    grids = [g for p in batch.prompts for g in p.grids]
+    grids = [i.grid for p in batch.prompts for i in p.images if i.is_video == videos]
     merge = vision.spatial_merge_size
     window = (getattr(vision, "window_size", 0) or 0) // (vision.patch_size * merge)
     return reference.vision_angles(grids, merge, head_dim, window=window)

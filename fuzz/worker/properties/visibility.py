@@ -7,19 +7,21 @@ the first layer is looked at as well, before which no token knows of another.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 
-from fuzz.worker import calls, release
+from fuzz.worker import calls, release, video
 from fuzz.worker.compare import distances
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.feed import Feed
 from fuzz.worker.inputs import Prompt, collate, make_prompt
+from fuzz.worker.placing import Placed
 from fuzz.worker.subject import Subject, model_of, text_ids
-from strategies.case import Case, Image
+from strategies.case import Case, Segment, Text, Video
 
 COOL: Final = 0.3
 """Gain of the weights: hot ones sharpen attention until a visible key leaves no trace."""
@@ -41,12 +43,29 @@ def check(subject: Subject, case: Case) -> None:
     for place, changed in _text_changes(subject, prompt):
         _hold(subject, plain, _look(subject, changed), (place, place + 1), f"text token {place}")
     for number, span in enumerate(prompt.spans):
-        upto = [i for i, s in enumerate(row) if isinstance(s, Image)][number] + 1
+        at = [i for i, s in enumerate(row) if not isinstance(s, Text)][number]
         # Only the last element of a row is drawn anew; of that row its image is taken.
-        other = make_prompt(subject, row[:upto], case.seed, last=1).images[number]
-        images = (*prompt.images[:number], other, *prompt.images[number + 1 :])
-        seen = _look(subject, replace(prompt, images=images))
-        _hold(subject, plain, seen, span, f"image {number}")
+        other = make_prompt(subject, row[: at + 1], case.seed, last=1).images[number]
+        for new, where, what in _changes(subject, prompt, number, row[at], other):
+            images = (*prompt.images[:number], new, *prompt.images[number + 1 :])
+            seen = _look(subject, replace(prompt, images=images))
+            _hold(subject, plain, seen, where or span, what)
+
+
+def _changes(
+    subject: Subject, prompt: Prompt, number: int, segment: Segment, other: Placed
+) -> Iterator[tuple[Placed, tuple[int, int] | None, str]]:
+    """Yield an image with other pixels, or a video with one other frame, and its tokens."""
+    if not isinstance(segment, Video):
+        yield other, None, f"image {number}"
+        return
+    placed = prompt.images[number]
+    deep = int(release.vision_config(subject.config).temporal_patch_size)
+    begins = prompt.spans[number][0] - placed.span[0]
+    for frame in range(0, segment.frames, -(-segment.frames // MOST)):
+        start, end = placed.steps[frame // deep]
+        changed = video.with_frame(placed, other, frame, segment.frames, deep)
+        yield changed, (begins + start, begins + end), f"frame {frame} of image {number}"
 
 
 def _text_changes(subject: Subject, prompt: Prompt) -> list[tuple[int, Prompt]]:

@@ -11,7 +11,7 @@ from fuzz.claims import CLAIMS
 from fuzz.plants import PLANTS
 from fuzz.session import PROPERTY_KINDS
 from fuzz.verdict import Outcome
-from strategies.case import Call, Case, Image, Text
+from strategies.case import Call, Case, Image, Text, Video
 from strategies.kinds import KINDS
 from strategies.validity import is_generate
 
@@ -27,6 +27,8 @@ WITNESSES: dict[str, Case] = {
     "padding-leak": Case(extra_padding=1),
     "causal-off-by-one": Case(rows=((Text(2),),)),
     "mrope-axes-swapped": Case(rows=((ONE_ROW,),)),
+    "video-times-lost": Case(rows=((Video(4, 56, 56),),)),
+    "frames-skipped": Case(rows=((Video(2, 56, 56), Text(1)),)),
     "stale-rope-deltas": Case(
         rows=((CELLS_2X2, Text(1)),),
         entry="forward-implicit",

@@ -41,6 +41,40 @@ def test_two_images_follow_each_other() -> None:
     assert positions.tolist() == [[0, 1, 2, 2], [0, 1, 2, 2], [0, 1, 2, 3]]
 
 
+def test_frames_of_a_video_follow_each_other_and_text_goes_on_after_the_last_or_the_largest() -> (
+    None
+):
+    """3 frames of 1 x 2 cells after a text token, and one more (arXiv:2409.12191, 2.1)."""
+    from fuzz.worker.reference import mrope_positions
+
+    types = [0] + [2] * 6 + [0]
+    time, height, width = mrope_positions(types, [(3, 2, 4)], 2).tolist()
+    assert time == [0, 1, 1, 2, 2, 3, 3, 4]
+    assert height == [0, 1, 1, 1, 1, 1, 1, 4]
+    assert width == [0, 1, 2, 1, 2, 1, 2, 4]
+
+
+def test_positions_of_frames_are_seconds_times_positions_a_second_rounded_down() -> None:
+    """1.5 positions a frame (arXiv:2502.13923, 2.1.3): 0, 1.5, 3, 4.5."""
+    from fuzz.worker.reference import mrope_positions
+
+    types = [2] * 4 + [0]
+    time, height, _ = mrope_positions(types, [(4, 2, 2)], 2, [1.5]).tolist()
+    assert time == [0, 1, 3, 4, 5]
+    assert height == [0, 0, 0, 0, 5]
+    assert mrope_positions(types, [(4, 2, 2)], 2, [0.25])[0].tolist() == [0, 0, 0, 0, 1]
+
+
+def test_frames_written_apart_are_numbered_as_images_are() -> None:
+    """Timestamps between them are text (arXiv:2511.21631)."""
+    from fuzz.worker.reference import mrope_positions
+
+    types = [0, 0, 2, 2, 0, 0, 2, 2, 0]
+    time, _, width = mrope_positions(types, [(1, 2, 4)] * 2, 2, [1.0, 1.0]).tolist()
+    assert time == [0, 1, 2, 2, 4, 5, 6, 6, 8]
+    assert width == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_angles_are_position_times_theta_to_the_minus_2j_over_d() -> None:
     """Head size 4, theta 100: the two pairs turn by p and p / 10 (arXiv:2104.09864)."""
     from fuzz.worker.reference import mrope_angles
