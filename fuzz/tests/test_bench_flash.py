@@ -48,7 +48,7 @@ def failed(signature: dict[str, str]) -> dict[str, Any]:
 
 
 def test_in_the_real_model_it_agrees_and_every_control_is_noticed(tmp_path: Path):
-    done = ropefuzz(tmp_path, "bench", "flash", "--cases", "4")
+    done = ropefuzz(tmp_path, "bench", "flash", "--cases", "10")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NOT KNOWN" not in done.stdout
     gaps = [float(gap) for gap in re.findall(r"largest difference: (\S+)", done.stdout)]
