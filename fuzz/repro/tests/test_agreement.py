@@ -77,4 +77,5 @@ def test_every_property_that_judges_a_single_release_can_become_a_script():
     from fuzz.claims import CLAIMS
     from fuzz.repro.legs import _WRITERS
 
-    assert set(_WRITERS) >= set(CLAIMS)
+    # Scripts of low_precision are written by a module of its own.
+    assert {*_WRITERS, "low_precision"} >= set(CLAIMS)

@@ -77,11 +77,18 @@ def sticky_device_error(model: Any) -> None:
 
 
 def _on_grids(model: Any, look: Callable[[torch.Tensor], None]) -> None:
+    """Look at the grids of images; those of videos pass, so that one fault has one place."""
     tower = release.vision_tower(model)
+    videos: list[object] = [None]
+
+    def note(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
+        videos[0] = kwargs.get("video_grid_thw")
 
     def hook(_module: object, _args: object, kwargs: dict[str, Any]) -> None:
-        look(kwargs["grid_thw"])
+        if kwargs["grid_thw"] is not videos[0]:
+            look(kwargs["grid_thw"])
 
+    model.register_forward_pre_hook(note, with_kwargs=True)
     if tower is not None:
         tower.register_forward_pre_hook(hook, with_kwargs=True)
 
