@@ -241,17 +241,27 @@ def bench(arguments: argparse.Namespace) -> int:
         guards,
         isolation,
         maps,
+        mutants,
         plants,
         reports,
         shrinking,
         soak,
+        tables_of,
+        verify,
     )
+    from fuzz.bench.exposure import Budget
 
     if arguments.what == "soak":
         return soak.main(arguments.time, arguments.seed)
     if arguments.what == "bugs":
-        cases = arguments.cases or bugs.CASES
-        return bugs.main(arguments.rounds or 5, cases, arguments.bug, arguments.results)
+        budget = Budget(cases=arguments.cases or 500, silent=arguments.silent)
+        return bugs.main(arguments.rounds or 5, budget, arguments.bug, arguments.results)
+    if arguments.what == "mutants":
+        return mutants.main(arguments.family, arguments.results)
+    if arguments.what == "tables":
+        return tables_of.main(arguments.results)
+    if arguments.what == "catalogue":
+        return verify.main(arguments.bug)
     if arguments.what == "flash":
         return flash.main(arguments.cases or flash.CASES, arguments.seed)
     measure = {

@@ -1,77 +1,64 @@
-"""``ropefuzz bench bugs``: real bugs of real releases, found or not, how soon, and how small."""
+"""``ropefuzz bench bugs``: real bugs of real releases, found or not, how soon, and how small.
+
+Each is looked for by ropefuzz and by two baselines under the same budget, on a release that has
+it; the same property then runs on a release that has it not, where nothing may fail.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import statistics
-import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from fuzz import engine
+from fuzz.bench import exposure
+from fuzz.bench.exposure import METHODS, NATIVE, Budget, Run, Silent
 from fuzz.bench.known_bugs import Bug, load
+from fuzz.bench.machine import machine
+from fuzz.bench.tables import lines
 from fuzz.environments.store import Store, default_root
 from fuzz.errors import CannotJudge, UsageProblem, choose
-from fuzz.events import Event, Shrinking
 from fuzz.files import read_json, write_json
-from fuzz.isolation.errors import SetupProblem
-from fuzz.isolation.supervisor import Supervisor
-from fuzz.report import headline
-from fuzz.session import Options
-from strategies.case import to_json
-from strategies.simpler import size_of
-from strategies.words import describe
 
-CASES: Final = 500
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One bug and one seed: a run on the release that has it, and one on a release that has not.
+@dataclass(slots=True)
+class Results:
+    """What was measured so far.
 
     Attributes:
-        bug: its id.
-        seed: draws the cases.
-        found: whether it was found, confirmed in fresh processes.
-        cases: generated until it was first met, or in all where it was not.
-        seconds: until it was first met.
-        kept: seconds until it was small, confirmed and saved.
-        words: the smallest case.
-        case: the same, as JSON.
-        larger: whether it is larger than the smallest case that is known; None where none is.
-        silent_cases: cases on the release that has it not.
-        alarms: failures there that no ledger expects.
-        problem: why it could not be run, "" if it could.
+        budget: of each run.
+        runs: on affected releases, by bug, method and seed.
+        silent: on the others, by bug, dtype and seed.
+        machine: where and with what it was measured.
     """
 
-    bug: str
-    seed: int
-    found: bool = False
-    cases: int = 0
-    seconds: float = 0.0
-    kept: float = 0.0
-    words: str = ""
-    case: str = ""
-    larger: bool | None = None
-    silent_cases: int = 0
-    alarms: tuple[str, ...] = ()
-    problem: str = ""
+    budget: Budget
+    runs: dict[tuple[str, str, int], Run] = field(default_factory=dict)
+    silent: dict[tuple[str, str, int], Silent] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, measured: Iterable[Run | Silent]) -> None:
+        """Take in what a job gave."""
+        for one in measured:
+            if isinstance(one, Run):
+                self.runs[one.bug, one.method, one.seed] = one
+            else:
+                self.silent[one.bug, one.dtype, one.seed] = one
 
 
-def main(seeds: int, cases: int, only: Sequence[str], results: Path | None) -> int:
-    """Run the catalogue and print a table; 1 if a bug was missed or an alarm was false.
+def main(seeds: int, budget: Budget, only: Sequence[str], path: Path | None) -> int:
+    """Run the catalogue and print tables; 1 if a bug was missed or an alarm was false.
 
     Args:
         seeds: runs of each bug.
-        cases: most cases of each run.
+        budget: of each run.
         only: ids of bugs, none for all.
-        results: a file that keeps what was run, so that a second call goes on from there.
+        path: a file that keeps what was run, so that a second call goes on from there.
 
     Raises:
         UsageProblem: a bug is unknown, or the file cannot be used.
@@ -79,161 +66,112 @@ def main(seeds: int, cases: int, only: Sequence[str], results: Path | None) -> i
     bugs = {bug.id: bug for bug in load()}
     for name in only:
         choose("bug", name, bugs)
-    wanted = [(b, s) for b in (only or bugs) for s in range(seeds)]
-    done = {(r.bug, r.seed): r for r in _kept(results, cases)}
-    left = [pair for pair in wanted if pair not in done]
-    # Built here, so that the processes below find them.
+    results = kept(path, budget)
+    results.machine = results.machine or machine()
+    wanted = [bugs[name] for name in only or bugs]
+    jobs = [*_jobs(wanted, seeds, budget, results)]
+    _build(wanted if jobs else ())
+    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_quiet) as pool:
+        waiting: list[Future[Sequence[Run | Silent]]] = [pool.submit(*job) for job in jobs]
+        try:
+            for future in as_completed(waiting):
+                measured = future.result()
+                results.add(measured)
+                print("\n".join(map(_line, measured)), flush=True)
+                _keep(path, results)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            print("stopped; what was run is kept" if path else "stopped")
+    ours = [r for r in results.runs.values() if r.method == exposure.OURS]
+    print("\n".join(lines(list(results.runs.values()), list(results.silent.values()), bugs)))
+    fine = all(r.found for r in ours) and not any(
+        s.alarms or s.problem for s in results.silent.values()
+    )
+    return 0 if ours and fine else 1
+
+
+def _jobs(
+    wanted: Sequence[Bug], seeds: int, budget: Budget, results: Results
+) -> Iterable[tuple[Any, ...]]:
+    """Yield what is not yet measured, as functions with their arguments."""
+    for bug in wanted:
+        left = [(m, s) for m in METHODS for s in range(seeds) if (bug.id, m, s) not in results.runs]
+        if left:
+            yield exposure.on_affected, bug, left, budget
+    for dtype in ("exact", NATIVE):
+        for bug in wanted:
+            if dtype == "exact" and bug.target.dtype != "exact":
+                continue
+            again = [s for s in range(seeds) if (bug.id, dtype, s) not in results.silent]
+            if again:
+                yield exposure.on_silent, bug, dtype, again, budget
+
+
+def _build(bugs: Sequence[Bug]) -> None:
+    """Build the environments here, so that the processes find them."""
     store = Store(default_root(), lambda text: print(text, flush=True))
-    for release in sorted({r for b, _ in left for r in (bugs[b].affected, bugs[b].silent)}):
+    for release in sorted({r for bug in bugs for r in (bug.affected, bug.silent)}):
         try:
             with store.use(release):
                 pass
         except (UsageProblem, CannotJudge) as problem:
             print(f"{release}: {problem}", flush=True)
-    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_quiet) as pool:
-        waiting = [pool.submit(run_one, bugs[b], seed, cases) for b, seed in left]
-        try:
-            for future in as_completed(waiting):
-                run = future.result()
-                done[run.bug, run.seed] = run
-                print(_line(run), flush=True)
-                _keep(results, cases, done.values())
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            print("stopped; what was run is kept" if results else "stopped")
-    runs = [done[pair] for pair in wanted if pair in done]
-    print("\n".join(table(runs, bugs)))
-    return 0 if runs and all(r.found and not r.alarms and not r.problem for r in runs) else 1
 
 
-def run_one(bug: Bug, seed: int, cases: int) -> Run:
-    """Run one bug with one seed."""
-    store = Store(default_root(), lambda _: None)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            first = _affected(bug, seed, cases, store, Path(folder))
-            return _silent(bug, seed, cases, store, Path(folder) / "silent", first)
-    except (SetupProblem, UsageProblem, CannotJudge) as problem:
-        return Run(bug.id, seed, problem=str(problem))
-
-
-def _affected(bug: Bug, seed: int, cases: int, store: Store, folder: Path) -> Run:
-    met: list[float] = []
-
-    def listener(event: Event) -> None:
-        if isinstance(event, Shrinking) and not met:
-            met.append(time.monotonic())
-
-    options = Options(cases=cases, seed=seed, save_to=folder, enough=1)
-    with (
-        store.use(bug.affected) as environment,
-        Supervisor(bug.target, pythonpath=environment.pythonpath) as supervisor,
-    ):
-        session = engine.open_session(supervisor, bug.target, options, lambda _: None)
-        # What is known is what is looked for here, and nothing else is gone after.
-        session = replace(session, entries=(), listener=listener, claim=bug.matches)
-        if reason := session.not_applicable(bug.property):
-            return Run(bug.id, seed, problem=f"{bug.property} is not applicable: {reason}")
-        began = time.monotonic()
-        tally = engine.fuzz_property(session, bug.property)
-        ended = time.monotonic()
-    found = [f for f in session.findings.values() if f.status == "confirmed"]
-    if not found:
-        broken = next(iter(tally.broken), "")
-        return Run(bug.id, seed, cases=tally.generated, kept=ended - began, problem=broken)
-    case = found[0].case
-    return Run(
-        bug=bug.id,
-        seed=seed,
-        found=True,
-        cases=tally.generated,
-        seconds=(met[0] if met else ended) - began,
-        kept=ended - began,
-        words=describe(case),
-        case=to_json(case),
-        larger=None if bug.smallest is None else size_of(case) > size_of(bug.smallest),
+def _line(measured: Run | Silent) -> str:
+    if measured.problem:
+        return f"{measured.bug:<48} seed {measured.seed}  not judged: {measured.problem}"
+    if isinstance(measured, Silent):
+        said = f"{measured.cases} cases, {measured.known} known, {len(measured.alarms)} alarms"
+        alarms = "".join(f"\n    {text}" for text in measured.alarms)
+        return f"{measured.bug:<48} silent {measured.dtype} seed {measured.seed}  {said}{alarms}"
+    said = "found" if measured.found else "NOT FOUND"
+    return (
+        f"{measured.bug:<48} {measured.method:<8} seed {measured.seed}  {said} after "
+        f"{measured.cases} cases, {measured.seconds:.1f} s"
+        + (f": {measured.words}" if measured.method == exposure.OURS else "")
     )
 
 
-def _silent(bug: Bug, seed: int, cases: int, store: Store, folder: Path, first: Run) -> Run:
-    options = Options(cases=cases, seed=seed, save_to=folder)
-    with (
-        store.use(bug.silent) as environment,
-        Supervisor(bug.target, pythonpath=environment.pythonpath) as supervisor,
-    ):
-        session = engine.open_session(supervisor, bug.target, options, lambda _: None)
-        tally = engine.fuzz_property(session, bug.property)
-    alarms = [
-        headline(f.signature, f.message) for f in session.findings.values() if f.status != "flaky"
-    ]
-    return replace(first, silent_cases=tally.generated, alarms=tuple(alarms))
+def kept(path: Path | None, budget: Budget | None = None) -> Results:
+    """Read results, empty where there are none yet.
 
+    Args:
+        path: of the file, None for nowhere.
+        budget: that the runs must have had; None for any.
 
-def table(runs: Sequence[Run], bugs: Mapping[str, Bug]) -> list[str]:
-    """Return the runs as a Markdown table with a summary below it."""
-    lines = [
-        "| bug | release | found | cases, median [most] | s to meet | s to keep | smallest case |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(r.bug for r in runs):
-        mine = [r for r in runs if r.bug == name]
-        found = [r for r in mine if r.found]
-        bug = bugs[name]
-        if found:
-            cases = [r.cases for r in found]
-            cells = [
-                f"{statistics.median(cases):.0f} [{max(cases)}]",
-                f"{statistics.median(r.seconds for r in found):.1f}",
-                f"{statistics.median(r.kept for r in found):.1f}",
-                min((r.words for r in found), key=len),
-            ]
-        else:
-            cells = ["", "", "", mine[0].problem]
-        lines.append(
-            f"| {bug.title} (`{bug.target.family}`) | {bug.affected} | {len(found)} of {len(mine)} "
-            f"| {' | '.join(cells)} |"
-        )
-    found = [r for r in runs if r.found]
-    silent = sum(r.silent_cases for r in runs)
-    whole = {r.bug for r in runs} - {r.bug for r in runs if not r.found}
-    lines += [
-        "",
-        f"{len(whole)} of {len({r.bug for r in runs})} bugs found with every seed; cases to meet "
-        f"one, median {statistics.median(r.cases for r in found):.0f}"
-        if found
-        else "nothing found",
-        f"{silent} cases on releases without the bug, failures there that no ledger expects: "
-        f"{sum(len(r.alarms) for r in runs)}",
-    ]
-    lines += [f"  {r.bug}, seed {r.seed}: {text}" for r in runs for text in r.alarms]
-    return lines
-
-
-def _line(run: Run) -> str:
-    if run.problem:
-        return f"{run.bug:<48} seed {run.seed}  could not be run: {run.problem}"
-    said = (
-        f"found after {run.cases} cases, {run.seconds:.1f} s: {run.words}"
-        if run.found
-        else (f"NOT FOUND in {run.cases} cases")
-    )
-    return f"{run.bug:<48} seed {run.seed}  {said}; elsewhere {len(run.alarms)} alarms"
-
-
-def _kept(path: Path | None, cases: int) -> list[Run]:
+    Raises:
+        UsageProblem: they cannot be read, or had another budget.
+    """
     if path is None or not path.exists():
-        return []
+        return Results(budget or Budget())
     data = read_json(path, "results of ropefuzz bench bugs", FORMAT_VERSION)
-    if data.get("cases") != cases:
-        raise UsageProblem(f"{path}: was run with {data.get('cases')} cases, not {cases}")
-    return [Run(**{**r, "alarms": tuple(r["alarms"])}) for r in data["runs"]]
+    had = Budget(**data["budget"])
+    if budget is not None and had != budget:
+        raise UsageProblem(f"{path}: was run with {asdict(had)}, not {asdict(budget)}")
+    results = Results(had, machine=data["machine"])
+    results.add(Run(**run) for run in data["runs"])
+    results.add(Silent(**{**run, "alarms": tuple(run["alarms"])}) for run in data["silent"])
+    return results
 
 
-def _keep(path: Path | None, cases: int, runs: Iterable[Run]) -> None:
-    if path is not None:
-        plain = [asdict(r) for r in runs]
-        plain.sort(key=lambda r: (r["bug"], r["seed"]))
-        write_json(path, {"format_version": FORMAT_VERSION, "cases": cases, "runs": plain})
+def _keep(path: Path | None, results: Results) -> None:
+    if path is None:
+        return
+    write_json(
+        path,
+        {
+            "format_version": FORMAT_VERSION,
+            "machine": results.machine,
+            "budget": asdict(results.budget),
+            "runs": _sorted(results.runs),
+            "silent": _sorted(results.silent),
+        },
+    )
+
+
+def _sorted(measured: Mapping[tuple[str, str, int], Run | Silent]) -> list[dict[str, Any]]:
+    return [asdict(measured[key]) for key in sorted(measured)]
 
 
 def _quiet() -> None:

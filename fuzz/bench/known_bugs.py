@@ -15,7 +15,7 @@ from fuzz.families import FAMILIES
 from fuzz.files import read_json
 from fuzz.target import ATTENTION, DTYPES, Target
 from fuzz.verdict import Signature
-from strategies.case import Case, from_plain
+from strategies.case import DEFAULT, Case, Image, Text, from_plain
 
 FOLDER: Final = Path(__file__).parent / "catalogue"
 FORMAT_VERSION: Final = 1
@@ -35,7 +35,9 @@ class Bug:
         property: the property that should see it.
         verdict: what a check of that gives.
         what: how the signature's ``what`` begins.
-        smallest: the smallest case that is known, None while none is.
+        where: the function that its exception comes from; "" for any, and for wrong values.
+        smallest: the smallest case that is known.
+        apart_from: ids of ledger entries whose failures look alike but are other bugs.
     """
 
     id: str
@@ -47,11 +49,17 @@ class Bug:
     property: str
     verdict: str
     what: str
-    smallest: Case | None
+    where: str
+    smallest: Case
+    apart_from: tuple[str, ...] = ()
 
     def matches(self, signature: Signature) -> bool:
         """Tell whether a failure is this bug, and not just any."""
-        return signature.verdict == self.verdict and signature.what.startswith(self.what)
+        return (
+            signature.verdict == self.verdict
+            and signature.what.startswith(self.what)
+            and self.where in ("", signature.where)
+        )
 
 
 def load() -> tuple[Bug, ...]:
@@ -75,7 +83,6 @@ def _read(path: Path, data: dict[str, Any]) -> Bug:
     if data["id"] != path.stem:
         raise ValueError(f"its id is {data['id']!r}")
     choose("property", data["property"], CLAIMS)
-    smallest = data["smallest"]
     return Bug(
         id=data["id"],
         title=data["title"],
@@ -90,5 +97,36 @@ def _read(path: Path, data: dict[str, Any]) -> Bug:
         property=data["property"],
         verdict=data["verdict"],
         what=data["what"],
-        smallest=None if smallest is None else from_plain(smallest),
+        where=data.get("where", ""),
+        smallest=from_plain(data["smallest"]),
+        apart_from=tuple(data.get("apart_from", ())),
+    )
+
+
+def elements(case: Case) -> int:
+    """Return of how many elements a case is made, to tell how much larger one is than another.
+
+    Earlier calls, rows, images, text tokens, columns of padding, chunks, tokens that come alone,
+    placeholders too many or too few, and every other axis that is not at its default, an image
+    larger than one pixel being one; token ids and pixels (the seed) are none.
+
+    Args:
+        case: the case.
+    """
+    rows = (*case.rows, *(call.row for call in case.history))
+    segments = [segment for row in rows for segment in row]
+    images = [s for s in segments if isinstance(s, Image)]
+    axes = ("side", "entry", "mode", "attention_mask", "cache", "how", "offset", "gap", "gain")
+    return (
+        len(rows)
+        + len(images)
+        + sum(max(image.width, image.height) > 1 for image in images)
+        + sum(s.tokens for s in segments if isinstance(s, Text))
+        + case.extra_padding
+        + len(case.chunks)
+        + case.decode
+        + case.turn
+        + case.cache_room
+        + abs(case.extra_placeholders)
+        + sum(bool(getattr(case, axis) != getattr(DEFAULT, axis)) for axis in axes)
     )
