@@ -115,6 +115,6 @@ def test_on_text_alone_only_what_needs_images_or_their_axes_is_not_expected() ->
         "vision-segments-late",
         "image-hidden-from-text",
         "placeholders-unchecked",
-            "frames-skipped",
-            "video-times-lost",
+        "frames-skipped",
+        "video-times-lost",
     }
