@@ -11,6 +11,7 @@ from fuzz.bench.exposure import started
 from fuzz.bench.known_bugs import Bug, load
 from fuzz.errors import CannotJudge, UsageProblem, choose
 from fuzz.isolation.errors import SetupProblem
+from fuzz.session import Session
 from fuzz.verdict import Outcome
 
 TIMES: Final = 3
@@ -42,11 +43,9 @@ def verify(bug: Bug) -> str:
     """Return what is not as the catalogue says of a bug, "" if all is."""
     try:
         with started(bug, bug.affected, bug.target.dtype) as session:
-            there = [
-                session.supervisor.check_fresh(bug.property, bug.smallest) for _ in range(TIMES)
-            ]
+            there = [_asked(session, bug) for _ in range(TIMES)]
         with started(bug, bug.silent, bug.target.dtype) as session:
-            elsewhere = session.supervisor.check_fresh(bug.property, bug.smallest)
+            elsewhere = _asked(session, bug)
     except (SetupProblem, UsageProblem, CannotJudge) as problem:
         return str(problem)
     for outcome in there:
@@ -55,6 +54,15 @@ def verify(bug: Bug) -> str:
     if elsewhere.verdict not in ("pass", "reject"):
         return f"{bug.silent}: {_said(elsewhere)}"
     return ""
+
+
+def _asked(session: Session, bug: Bug) -> Outcome:
+    """Check the smallest case; on a busy machine a new process may be slow at what it imports."""
+    outcome = session.supervisor.check_fresh(bug.property, bug.smallest)
+    for _ in range(TIMES - 1):
+        if outcome.verdict == "hang" != bug.verdict:
+            outcome = session.supervisor.check_fresh(bug.property, bug.smallest)
+    return outcome
 
 
 def _said(outcome: Outcome) -> str:
