@@ -116,7 +116,9 @@ def _generate(subject: Subject, model: Any, case: Case, batch: Batch) -> Any:
             num_beams=BEAMS, num_return_sequences=COPIES, length_penalty=0.0, output_scores=True
         )
     elif case.how == "chunked" and hasattr(model.generation_config, "prefill_chunk_size"):
-        arguments.update(prefill_chunk_size=case.chunks[0])
+        # Tokens of an image that see each other cannot come in two pieces.
+        whole = batch.images_end if subject.family.told_of_tokens == "images" else 0
+        arguments.update(prefill_chunk_size=max(case.chunks[0], whole))
     elif case.how == "lookup":
         arguments.update(prompt_lookup_num_tokens=GUESSED)
     return model.generate(**arguments)
