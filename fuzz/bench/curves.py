@@ -8,7 +8,7 @@ from typing import Final
 
 from fuzz.bench.exposure import METHODS, Budget, Run
 from fuzz.bench.tables import TITLES
-from fuzz.errors import UsageProblem
+from fuzz.figure import new_figure, write_figure
 
 COLOURS: Final = {"ropefuzz": "#0b5fa5", "uniform": "#b8500f", "grid": "#5a5a5a"}
 STYLES: Final = {"ropefuzz": "-", "uniform": "--", "grid": ":"}
@@ -45,16 +45,7 @@ def draw(path: Path, runs: Sequence[Run], budget: Budget) -> None:
         UsageProblem: matplotlib is not installed.
         OSError: the file cannot be written.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageProblem(
-            "matplotlib is not installed, which draws pictures: pip install 'ropefuzz[plot]'"
-        ) from None
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
     for method in METHODS:
         mine = [r for r in runs if r.method == method and not r.problem]
@@ -80,10 +71,7 @@ def draw(path: Path, runs: Sequence[Run], budget: Budget) -> None:
     axes.set_ylabel("share of runs without their bug")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left", fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The same results give the same file.
-    with rc_context({"svg.hashsalt": "ropefuzz", "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    write_figure(figure, path, svg_fonttype="none")
 
 
 def _at(case: int, cases: Sequence[int], shares: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fuzz.errors import UsageProblem
+from fuzz.figure import new_figure, write_figure
 from fuzz.map.axes import Ticks
 from fuzz.map.draw import WORDS
 from fuzz.map.sweep import Mark, Swept
@@ -45,21 +45,13 @@ def save(
         UsageProblem: matplotlib is not installed.
         OSError: the file cannot be written.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.colors import BoundaryNorm, ListedColormap
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ImportError:
-        raise UsageProblem(
-            "matplotlib is not installed, which draws pictures: pip install 'ropefuzz[plot]'"
-        ) from None
+    figure = new_figure(7, 6)
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+    from matplotlib.patches import Patch
+
     xs = sorted({x for x, _ in swept.marks})
     ys = sorted({y for _, y in swept.marks})
     values = [[_ORDER.index(swept.marks[x, y]) for x in xs] for y in ys]
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     edges = [k - 0.5 for k in range(len(_ORDER) + 1)]
     axes.pcolormesh(
@@ -92,10 +84,7 @@ def save(
         loc="upper right",
         fontsize=8,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The same map gives the same file.
-    with rc_context({"svg.hashsalt": "ropefuzz"}):
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    write_figure(figure, path)
 
 
 def _merged_scales(axes: object, merged: tuple[Ticks, Ticks] | None) -> None:
