@@ -25,7 +25,7 @@ from fuzz.isolation.supervisor import Supervisor
 from fuzz.map.around import maps_of
 from fuzz.plants import PLANTS
 from fuzz.report import command, summary_lines
-from fuzz.reports.keep import PAGE, open_reports
+from fuzz.reports.keep import open_reports
 from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.terminal import Terminal
@@ -87,14 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
                 terminal.open()
                 named = several.ALL not in arguments.family
                 report, mistakes = several.run(
-                    targets, options, supervise, terminal, reports, named
+                    targets, options, supervise, terminal, reports, named, reports.paged
                 )
             else:
                 with supervise(targets[0], listener) as supervisor:
                     terminal.open()
                     report = engine.run(supervisor, targets[0], options, listener)
-                    paged = any(path.suffix == PAGE for path in arguments.report)
-                    if paged and not report.interrupted:
+                    if reports.paged and not report.interrupted:
                         maps_of(supervisor, report.findings, listener, terminal.status)
     except KeyboardInterrupt:
         if report is None:
@@ -146,7 +145,9 @@ def replay(arguments: argparse.Namespace) -> int:
     reports = open_reports(arguments.report, partial(print, flush=True))
     try:
         with _supervising(arguments) as supervise:
-            for result in replaying.replay(files, plants, entries, supervise, reports):
+            for result in replaying.replay(
+                files, plants, entries, supervise, reports, paged=reports.paged
+            ):
                 text = result.message if result.usage else f"{result.path}: {result.message}"
                 print(f"{result.status:<6} {text}", flush=True)
                 if result.usage:

@@ -130,11 +130,13 @@ class Differing:
         change: what it is.
         finding: the finding.
         path: where it was saved, None where it could not be.
+        drawn: which cases around it fail in the candidate, None where nobody looked.
     """
 
     change: str
     finding: Finding
     path: Path | None
+    drawn: Mapped | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from fuzz.events import Event, Found, KnownSeen, Listener, Replayed, RunEnded, R
 from fuzz.finding import Finding, takes_two
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import LINGER, Supervisor
+from fuzz.map.around import maps_of
 from fuzz.regression import Regression
 from fuzz.target import Target
 from fuzz.verdict import Outcome
@@ -40,6 +41,8 @@ def replay(
     entries: tuple[ledger.Entry, ...],
     supervise: Callable[[Target], Supervisor],
     tell: Listener = lambda _: None,
+    *,
+    paged: bool = False,
 ) -> Iterable[Replayed]:
     """Replay files one after the other; a bad one does not stop the others.
 
@@ -49,6 +52,7 @@ def replay(
         entries: the ledger in force.
         supervise: makes a supervisor for a target.
         tell: is told what happens, as of one run for each target.
+        paged: whether it is also told which cases around each that failed do so, too.
 
     Yields:
         One result a file, in the order of the files' targets.
@@ -77,14 +81,18 @@ def replay(
                 continue
             tell(RunStarted(target, ready.versions, None, time.monotonic() - began))
             codes = {0}
+            failed: list[Finding] = []
             for saved in group:
                 release = ready.versions["transformers"]
                 window = ready.info["geometry"]["sliding_window"]
                 judged = look(saved, supervisor, entries, release, window)
                 for event in _events(saved, judged, target, ready.versions):
                     tell(event)
+                    failed += [event.finding] if isinstance(event, Found) else []
                 codes.add({"FAILED": 1, "ERROR": 3}.get(judged.replayed.status, 0))
                 yield judged.replayed
+            if paged and not maps_of(supervisor, failed, tell):
+                raise KeyboardInterrupt
             again = shlex.join(["ropefuzz", "replay", *(str(s.path) for s in group)])
             again += "".join(f" --plant {p}" for p in plants)
             code = 1 if 1 in codes else max(codes)

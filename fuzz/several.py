@@ -29,6 +29,7 @@ from fuzz.events import (
 from fuzz.families import FAMILIES
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import Supervisor
+from fuzz.map.around import maps_of
 from fuzz.report import command, verdicts
 from fuzz.session import Options, Report
 from fuzz.target import Target
@@ -79,6 +80,7 @@ def run(
     terminal: Listener,
     reports: Listener,
     named: bool,
+    mapped: bool = False,
 ) -> tuple[Report, tuple[str, ...]]:
     """Fuzz several targets, some at a time.
 
@@ -91,6 +93,7 @@ def run(
         reports: is told everything, target by target.
         named: whether a person named the targets, so that one that this release does not have is
             a mistake.
+        mapped: whether the reports are told which cases around each finding fail.
 
     Returns:
         All reports as one, its counts by family and property; and the mistakes.
@@ -101,7 +104,7 @@ def run(
         options = replace(options, seconds=options.seconds / rounds)
 
     def work(number: int, listener: Listener) -> Ran:
-        return _one(targets[number], options, supervise, listener)
+        return _one(targets[number], options, supervise, listener, mapped)
 
     blocks = _Blocks(targets, crowd.Told(terminal), reports)
     names = [target.name for target in targets]
@@ -119,11 +122,15 @@ def run(
     return _together(targets, ran, broken, interrupted), tuple(mistakes)
 
 
-def _one(target: Target, options: Options, supervise: Supervise, listener: Listener) -> Ran:
+def _one(
+    target: Target, options: Options, supervise: Supervise, listener: Listener, mapped: bool
+) -> Ran:
     began = time.monotonic()
     try:
         with supervise(target, listener) as supervisor:
             report = engine.run(supervisor, target, options, listener)
+            if mapped and not report.interrupted:
+                maps_of(supervisor, report.findings, listener)
     except SetupProblem as problem:
         return Ran(None, f"{target.name}: {problem.message}", problem.kind == "usage")
     seconds, again = time.monotonic() - began, command(target, options)

@@ -13,6 +13,9 @@ Kind: TypeAlias = Literal["pass", "reject", "fail", "error", "crash", "hang", "o
 FAILURES: Final[frozenset[Kind]] = frozenset({"fail", "error", "crash", "hang", "oom"})
 """The verdicts that are findings. ``broken`` is our own fault and never counts as a pass."""
 
+REFUSED: Final = "refused by"
+"""How the message of a refusal in words begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:

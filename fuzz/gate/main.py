@@ -134,7 +134,10 @@ def _gate(
             places = crowd.places(len(targets), arguments.device, sides=2)
             terminal.open()
             try:
-                gate = Gate(baseline, candidate, supervise, entries, listener, result)
+                gate = Gate(
+                    *(baseline, candidate, supervise, entries, listener, result),
+                    mapped=reports.paged,
+                )
                 gate.run(plans, places)
             finally:
                 terminal.close()

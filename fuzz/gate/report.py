@@ -120,7 +120,9 @@ def gated(result: Result, blocking: Collection[Change], again: str) -> Gated:
             f"{sum(total.values())} fresh cases: {in_words(total)}",
             reach_line(result.reach).capitalize(),
         ),
-        differences=tuple(Differing(d.change, d.finding, d.path) for d in result.differences),
+        differences=tuple(
+            Differing(d.change, d.finding, d.path, d.drawn) for d in result.differences
+        ),
         sections={title: tuple(texts) for title, texts in sections.items() if texts},
         counts=tuple(
             (f, p, {str(c): n for c, n in counts.items()})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from fuzz.events import Mapped
 from fuzz.finding import Finding
 from fuzz.gate.changed import Reach
 from fuzz.outcome import Change
@@ -26,11 +27,13 @@ class Difference:
         change: what it is; ``flaky`` where fresh processes do not agree.
         finding: the finding.
         path: where it was saved, None where it could not be.
+        drawn: which cases around it fail in the candidate, None where nobody looked.
     """
 
     change: Change
     finding: Finding
     path: Path | None
+    drawn: Mapped | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from fuzz.environments.store import Environment
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, Listener, Notice
 from fuzz.gate.both import both
+from fuzz.gate.drawn import draw
 from fuzz.gate.fresh import fuzz_property, pair_of
 from fuzz.gate.pair import Compared, Pair
 from fuzz.gate.result import Difference, Replay, Result
@@ -76,6 +77,7 @@ class Gate:
         listener: is told what happens.
         result: what was found.
         known: entries of the ledger that were met, by id.
+        mapped: whether it is looked which cases around each difference fail.
     """
 
     baseline: Environment
@@ -85,6 +87,7 @@ class Gate:
     listener: Listener
     result: Result
     known: dict[str, ledger.Entry] = field(default_factory=dict)
+    mapped: bool = False
 
     def run(self, plans: Plans, places: int = 1) -> None:
         """Do what was asked; everything found is in :attr:`result`, also when it is stopped.
@@ -165,6 +168,8 @@ class Gate:
                 for regression_file in saved:
                     self._replay(session, regression_file)
                 self._fuzz_all(session, until)
+                if self.mapped:
+                    draw(self.result, target, after)
             except SetupProblem as problem:
                 self.result.unjudged[f"{_name(target)}: {problem.message}"] += 1
 

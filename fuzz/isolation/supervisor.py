@@ -106,6 +106,7 @@ class Supervisor:
         self._ran: Ran | None = None
         self._late: list[LateDeath] = []
         self._hung = False
+        self.ready: Ready | None = None
         self.predecessor: Ran | None = None
         self.in_hand: Ran | None = None
         self.gave: dict[str, Any] = {}
@@ -167,13 +168,14 @@ class Supervisor:
         info = worker.info or {}
         if "build_seconds" in info:
             self._deadline.expect(info["build_seconds"])
-        return Ready(
+        self.ready = Ready(
             versions=handshake["versions"],
             info=info,
             pid=self._pool.preloaded.pid if self._pool.preloaded else -1,
             seconds=time.monotonic() - started,
             threads=handshake["threads"],
         )
+        return self.ready
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask the current worker something other than a check.

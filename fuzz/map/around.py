@@ -28,8 +28,8 @@ def maps_of(
     supervisor: Supervisor,
     findings: Sequence[Finding],
     listener: Listener,
-    status: Callable[[str], None],
-) -> None:
+    status: Callable[[str], None] = lambda _: None,
+) -> bool:
     """Tell which cases around each finding fail; Ctrl-C leaves the rest out.
 
     Args:
@@ -37,6 +37,9 @@ def maps_of(
         findings: of a run; a flaky one has no map.
         listener: is told of each map.
         status: told what runs now.
+
+    Returns:
+        False after Ctrl-C.
     """
     wanted = [f for f in findings if f.status != "flaky"]
     for finding in wanted[:MOST]:
@@ -45,13 +48,20 @@ def maps_of(
         try:
             listener(map_of(supervisor, finding, status))
         except (SetupProblem, UsageProblem):
-            return
+            return True
         except KeyboardInterrupt:
-            return
+            return False
+    return True
 
 
 def map_of(supervisor: Supervisor, finding: Finding, status: Callable[[str], None]) -> Mapped:
-    """Return the map around one finding, over the axes that say most of its case."""
+    """Return the map around one finding, over the axes that say most of its case.
+
+    Raises:
+        SetupProblem: the supervisor is not started, or has no worker any more.
+    """
+    if supervisor.ready is None:
+        raise SetupProblem("broken", "the target is not started")
     saved = Regression(
         path=Path(),
         property=finding.property,
@@ -63,7 +73,7 @@ def map_of(supervisor: Supervisor, finding: Finding, status: Callable[[str], Non
     )
     axes = axes_for(finding.case)
     xs, ys = (range(axis.low, axis.high + 1) for axis in axes)
-    geometry = geometry_from_plain(supervisor.start().info["geometry"])
+    geometry = geometry_from_plain(supervisor.ready.info["geometry"])
     made = Map(saved, axes, xs, ys, geometry, {}, {}, {})
     swept = sweep_map(supervisor, made, status, time.monotonic() + SECONDS)
     if swept.stopped:

@@ -24,7 +24,7 @@ class Axis:
         low: the smallest value that is tried.
         high: the largest.
         put: sets it in a case.
-        suits: whether a case has it at all.
+        of_image: whether it is of the first image.
     """
 
     name: str
@@ -32,12 +32,20 @@ class Axis:
     low: int
     high: int
     put: Callable[[Case, int], Case]
-    suits: Callable[[Case], bool] = lambda _: True
+    of_image: bool = False
 
 
 def image_in(case: Case) -> Image:
     """Return the first image of a case's rows, the one that a map is drawn over."""
     return next(s for row in case.rows for s in row if isinstance(s, Image))
+
+
+def with_an_image(case: Case) -> Case:
+    """Return a case that has an image, a small one before its first row where it had none."""
+    if has_images(case):
+        return case
+    first, *rest = case.rows
+    return replace(case, rows=((Image(1, 1), *first), *rest))
 
 
 def _with_image(case: Case, width: int | None = None, height: int | None = None) -> Case:
@@ -72,10 +80,8 @@ def _with_chunk(case: Case, tokens: int) -> Case:
 AXES: Final[Mapping[str, Axis]] = {
     axis.name: axis
     for axis in (
-        Axis("width", "width in pixels", 1, 200, lambda c, n: _with_image(c, width=n), has_images),
-        Axis(
-            "height", "height in pixels", 1, 200, lambda c, n: _with_image(c, height=n), has_images
-        ),
+        Axis("width", "width in pixels", 1, 200, lambda c, n: _with_image(c, width=n), True),
+        Axis("height", "height in pixels", 1, 200, lambda c, n: _with_image(c, height=n), True),
         Axis("text", "text tokens", 0, 24, _with_text),
         Axis("chunk", "first chunk in tokens", 0, 24, _with_chunk),
         Axis("decode", "tokens one by one", 0, 8, lambda c, n: replace(c, decode=n)),

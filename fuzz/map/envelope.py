@@ -18,7 +18,7 @@ from fuzz.map import lookup, plot
 from fuzz.map.axes import AXES, Axis, Grid, image_in, ticks, turns
 from fuzz.map.draw import picture
 from fuzz.map.grids import grids_of
-from fuzz.map.probes import Plane, Use, planes, uses
+from fuzz.map.probes import Plane, Use, planes, uses, was_refused
 from fuzz.map.sweep import Mark, Point, Swept, sweep
 from fuzz.target import Target
 from fuzz.terminal import Terminal
@@ -73,7 +73,7 @@ class Probe:
         outcome = self.supervisor.check(property_id, case)
         if outcome.verdict == "pass":
             return "passes"
-        if outcome.verdict == "reject":
+        if was_refused(outcome, case, self.geometry):
             return "refused"
         if outcome.verdict == "broken" or outcome.signature is None:
             self.broken.setdefault(outcome.message, describe(case))

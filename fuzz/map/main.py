@@ -17,9 +17,21 @@ from fuzz.files import check_place
 from fuzz.finding import takes_two
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map import plot
-from fuzz.map.axes import AXES, Axis, Grid, Ticks, axes_for, features, image_in, ticks, turns
+from fuzz.map.axes import (
+    AXES,
+    Axis,
+    Grid,
+    Ticks,
+    axes_for,
+    features,
+    image_in,
+    ticks,
+    turns,
+    with_an_image,
+)
 from fuzz.map.draw import picture
 from fuzz.map.grids import grids_of
+from fuzz.map.probes import was_refused
 from fuzz.map.rule import Rule, find_rule
 from fuzz.map.sweep import Mark, Point, Swept, sweep
 from fuzz.regression import Regression
@@ -84,6 +96,9 @@ def main(
     if takes_two(saved.property, saved.signature):
         raise UsageProblem(f"{arguments.file}: compares two releases, which has no map")
     axes = _axes(arguments.over, saved.case)
+    around = saved
+    if any(axis.of_image for axis in axes):
+        around = replace(saved, case=with_an_image(saved.case))
     xs, ys = _ranges(arguments.range, axes)
     if arguments.save is not None:
         check_place(arguments.save, plot.SUFFIXES)
@@ -94,7 +109,9 @@ def main(
         try:
             ready = supervisor.start()
             geometry = geometry_from_plain(ready.info["geometry"])
-            made = Map(saved, axes, xs, ys, geometry, {}, {}, {})
+            if around != saved and not geometry.images:
+                raise UsageProblem(f"--over {arguments.over}: {target.name} takes no images")
+            made = Map(around, axes, xs, ys, geometry, {}, {}, {})
             outcome = supervisor.check(saved.property, saved.case)
             if outcome.signature is None or not alike(outcome.signature, saved.signature):
                 hint = (
@@ -109,7 +126,8 @@ def main(
     release = ready.versions["transformers"]
     planted = f", planted: {', '.join(plants)}" if plants else ""
     name = f"{saved.property} of {target.name}, transformers {release}{planted}"
-    lines = [f"{name}: {describe(saved.case)}", _counted(made, swept)]
+    more = ", with an image put before it" if around != saved else ""
+    lines = [f"{name}: {describe(saved.case)}{more}", _counted(made, swept)]
     lines += picture(swept, xs, ys, axes[0].label, axes[1].label, made.merged)
     rule = rule_of(made, swept)
     unjudged = sum(m == "unjudged" for m in swept.marks.values())
@@ -172,7 +190,7 @@ def sweep_map(
         outcome = supervisor.check(made.saved.property, case)
         if outcome.verdict == "pass":
             return "passes"
-        if outcome.verdict == "reject":
+        if was_refused(outcome, case, made.geometry):
             return "refused"
         if outcome.verdict == "broken":
             made.broken.setdefault(outcome.message, point)
@@ -205,8 +223,6 @@ def _axes(text: str, case: Case) -> tuple[Axis, Axis]:
         raise UsageProblem(f"--over: expected two axes, e.g. width,height, got {text!r}")
     for name in names:
         choose("axis", name, AXES)
-        if not AXES[name].suits(case):
-            raise UsageProblem(f"--over {name}: the case has no image")
     return AXES[names[0]], AXES[names[1]]
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fuzz.verdict import REFUSED, Outcome
 from strategies.case import CacheKind, Case, Entry, Image, Row, Text
-from strategies.validity import problems
+from strategies.geometry import Geometry
+from strategies.validity import problems, refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,16 @@ PROMPTS: Final = Plane(
 
 _CACHES: Final[tuple[CacheKind, ...]] = ("dynamic", "static")
 _ENTRIES: Final[tuple[Entry, ...]] = ("forward", "forward-implicit", "generate")
+
+
+def was_refused(outcome: Outcome, case: Case, geometry: Geometry) -> bool:
+    """Tell whether a case was refused in words: always in order, or where it has to be.
+
+    ``no_crash`` alone takes any refusal for an error, since it is meant for valid cases.
+    """
+    if outcome.verdict == "reject":
+        return True
+    return outcome.message.startswith(REFUSED) and bool(refusals(case, geometry))
 
 
 def planes(images: bool) -> tuple[Plane, ...]:

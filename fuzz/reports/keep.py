@@ -46,6 +46,11 @@ class Reports:
     events: list[Event] = field(default_factory=list)
     failed: bool = False
 
+    @property
+    def paged(self) -> bool:
+        """Whether a page is wanted, which shows maps."""
+        return any(path.suffix == PAGE for path in self.paths)
+
     def __call__(self, event: Event) -> None:
         """Take in an event."""
         if isinstance(event, _FLEETING):

@@ -127,7 +127,7 @@ def gate_part(number: int, gate: Gated) -> Iterable[str]:
     for n, one in enumerate(gate.differences, 1):
         found = Found(one.finding, one.path)
         yield f"<p><b>{safe(one.change)}</b>: {safe(_sentence(one.change))}</p>"
-        yield from finding_part(found, f"gate-{number}-finding-{n}")
+        yield from finding_part(found, f"gate-{number}-finding-{n}", one.drawn)
     for title, texts in gate.sections.items():
         yield f"<h3>{safe(title)}</h3><ul>{''.join(f'<li>{safe(t)}</li>' for t in texts)}</ul>"
     if gate.counts:

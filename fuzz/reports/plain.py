@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -65,8 +65,14 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401 - as above
             raise TypeError(f"expected an object, got {data!r}")
         hints = get_type_hints(kind)
         assert isinstance(kind, type)  # noqa: S101 - for the type checker
-        return kind(**{f.name: _build(hints[f.name], data[f.name]) for f in fields(kind)})
+        # What an earlier release of ropefuzz did not write down is at its default.
+        there = [f for f in fields(kind) if f.name in data or _is_required(f)]
+        return kind(**{f.name: _build(hints[f.name], data[f.name]) for f in there})
     return _build_parts(kind, get_origin(kind), get_args(kind), data)
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _build_parts(kind: Any, origin: Any, parts: Sequence[Any], data: Any) -> Any:  # noqa: ANN401

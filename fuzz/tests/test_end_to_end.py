@@ -40,7 +40,7 @@ def fuzz(folder: Path, plant: str, cases: int, *options: str, property_id: str =
 
 
 def test_the_original_bug_is_found_saved_and_replayed(tmp_path: Path):
-    printed = fuzz(tmp_path, "rotary-table-short", 20)
+    printed = fuzz(tmp_path, "rotary-table-short", 20, "--report", "page.html")
     assert "index 0 passed a table of 0 rows" in printed
     assert "smallest case       one text token, no image\n" in printed
     assert "confirmed           3 of 3 fresh processes" in printed
@@ -48,6 +48,9 @@ def test_the_original_bug_is_found_saved_and_replayed(tmp_path: Path):
     paths = [p for p in regressions_in(tmp_path / "saves") if "table of" in load(p).message]
     assert len(paths) == 1
     assert paths[0].stat().st_size < 1024
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('<svg class="map"') == page.count("<article ")
+    assert "<b>fails everywhere in the map; " in page
     path = str(paths[0])
     planted = ropefuzz(tmp_path, "replay", path, "--plant", "rotary-table-short")
     assert planted.stdout.startswith(f"FAILED {path}: index 0 passed a table of 0 rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from fuzz.events import (
     Found,
     KnownSeen,
     Listener,
+    Mapped,
     Notice,
     Progress,
     PropertyDone,
@@ -25,9 +26,11 @@ from fuzz.events import (
     RunStarted,
 )
 from fuzz.families import FAMILIES
+from fuzz.finding import Finding
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.report import command
+from fuzz.reports.runs import gather
 from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.tests.stub_run import PASS, Stub, images_fail
@@ -88,6 +91,23 @@ def test_reports_are_told_family_by_family(tmp_path: Path) -> None:
     started = [e for e in kept[:at] if isinstance(e, RunStarted)]
     assert sorted(families) == ["qwen2_vl", "qwen3_vl"]
     assert started[-1].target.family == "qwen3_vl"
+
+
+def test_a_page_gets_maps_of_each_familys_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(_: Supervisor, findings: Sequence[Finding], listener: Listener) -> None:
+        for finding in findings:
+            listener(Mapped(finding.signature, ("x", "y"), ((1, 2), (1, 2)), ("#.",), (), "s"))
+
+    monkeypatch.setattr(several, "maps_of", drawn)
+    kept: list[Event] = []
+    options = Options(properties=("no_crash",), cases=20, seed=1, save_to=tmp_path)
+    targets = [Target(family=name) for name in NAMES]
+    several.run(targets, options, stubs, lambda _: None, kept.append, False, mapped=True)
+    runs = {run.started.target.family: run for run in gather(kept)}
+    assert len(runs["qwen3_vl"].maps) == len(runs["qwen3_vl"].found) == 1
+    assert runs["qwen2_vl"].maps == {}
 
 
 def test_a_family_whose_process_dies_could_not_be_judged(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 
 from fuzz.plants import NOTHING
-from fuzz.verdict import Kind, Outcome, Signature, without_numbers
+from fuzz.verdict import REFUSED, Kind, Outcome, Signature, without_numbers
 from fuzz.worker.errors import NothingToBreakError
 from fuzz.worker.flash.contract import ContractError
 from fuzz.worker.flash.shadow import LEG, KernelError
@@ -109,12 +109,12 @@ def raised(error: BaseException) -> Outcome:
         return Outcome("broken", f"{name}: {first}", details=details)
     where = _name(frames[theirs][0])
     kind: Kind = "reject" if refused(error) else "error"
-    sentence = f"{name} in {where}: {first}"
+    sentence = f"{name} in {where}" + (f": {first}" if first else "")
     if isinstance(error, IndexError):
         # torch words this differently for an empty table; it is the same failure.
         return _outcome(kind, "IndexError", where, sentence, "index out of bounds", details)
     if kind == "reject":
-        sentence = f"refused by {where}: {first}"
+        sentence = f"{REFUSED} {where}: {first}"
     return _outcome(kind, name, where, sentence, first, details)
 
 

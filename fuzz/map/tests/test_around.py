@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from fuzz import regression, replay
 from fuzz.events import Event, Mapped
+from fuzz.gate.drawn import draw
+from fuzz.gate.report import gated
+from fuzz.gate.result import Difference, Result
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map import around
 from fuzz.map.tests.test_map import FAILS, IMAGE, Stub, one_row
+from fuzz.reports.html import page
+from fuzz.reports.plain import from_plain, to_plain
+from fuzz.target import Target
 from fuzz.tests.builders import SIGNATURE, finding
 from strategies.case import Case, Text
 
 
 def maps(stub: Stub, *cases: Case, **fields: int) -> list[Mapped]:
     told: list[Event] = []
+    stub.start()  # as the run that found them has
     findings = [finding(case=case, **fields) for case in cases]
     around.maps_of(cast(Supervisor, stub), findings, told.append, lambda _: None)
     return [event for event in told if isinstance(event, Mapped)]
@@ -59,3 +69,30 @@ def test_no_more_findings_are_mapped_than_anyone_looks_at(monkeypatch: pytest.Mo
     monkeypatch.setattr(around, "MOST", 2)
     case = Case(rows=((Text(1),),))
     assert len(maps(Stub(lambda _: FAILS), case, replace(case, seed=1), case)) == 2
+
+
+def test_a_replay_that_fails_gets_a_map_where_a_page_shows_it(tmp_path: Path):
+    path, _ = regression.save(finding(case=IMAGE), tmp_path)
+    for paged in (False, True):
+        told: list[Event] = []
+        stub = cast(Supervisor, Stub(one_row))
+        list(replay.replay([path], (), (), lambda _, s=stub: s, told.append, paged=paged))  # type: ignore[misc]
+        drawn = [e.sentence for e in told if isinstance(e, Mapped)]
+        assert len(drawn) == paged
+        assert all(d.startswith("fails exactly where merged rows <= 1; ") for d in drawn)
+
+
+def test_a_gates_differences_get_maps_of_the_candidate():
+    found = finding(case=IMAGE)
+    other = replace(found, target=Target(family="llama"))
+    result = Result("5.0.0", "5.1.0")
+    result.differences += [Difference("regressed", f, None) for f in (found, other)]
+    stub = Stub(one_row)
+    stub.start()
+    draw(result, found.target, cast(Supervisor, stub))
+    mine, theirs = result.differences
+    assert mine.drawn is not None
+    assert theirs.drawn is None
+    told = gated(result, ("regressed",), "again")
+    assert from_plain(json.loads(json.dumps(to_plain(told)))) == told
+    assert page([], [told]).count('<svg class="map"') == 1

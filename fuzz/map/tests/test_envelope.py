@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +17,13 @@ from fuzz.errors import UsageProblem
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map import lookup
 from fuzz.map.envelope import main
-from fuzz.map.probes import uses
+from fuzz.map.probes import uses, was_refused
 from fuzz.map.tests.test_map import FAILS, Stub, swept_until
 from fuzz.target import Target
 from fuzz.tests.stub_run import PASS, entry
 from fuzz.verdict import Outcome
-from strategies.case import Case, images_of
+from strategies.case import Case, Image, images_of
+from strategies.tests.examples import QWEN2_VL
 from strategies.validity import problems
 
 
@@ -70,6 +72,21 @@ def test_it_says_of_every_size_and_prompt_what_was_found(
     said = capsys.readouterr().out
     assert "images, each by no_crash, rotary_reference, cache_agreement" in said
     assert f"fails: {FAILS.message} [image 1x1, 2 text tokens]" in said
+
+
+def test_a_size_that_has_to_be_refused_is_refused_and_does_not_fail(tmp_path: Path):
+    """``no_crash`` takes any refusal for an error; a valid size that is refused stays one."""
+
+    def refuses(case: Case) -> Outcome:
+        sizes = [(i.width, i.height) for row in case.rows for i in images_of(row)]
+        if any(size in ((1, 201), (7, 7)) for size in sizes):
+            return replace(FAILS, message="refused by smart_resize: absolute aspect ratio")
+        return PASS
+
+    _, envelope, _ = made(tmp_path, refuses, to=201)
+    assert lookup.verdict(envelope, "images", 1, 201) == "refused"
+    assert lookup.verdict(envelope, "images", 1, 200) == "verified"
+    assert was_refused(refuses(Case(rows=((Image(7, 7),),))), Case(), QWEN2_VL) is False
 
 
 def test_a_known_failure_counts_and_is_named(

@@ -17,10 +17,11 @@ from fuzz.isolation.supervisor import Supervisor
 from fuzz.isolation.told import Ready
 from fuzz.map.axes import AXES, axes_for, features
 from fuzz.map.main import main
+from fuzz.map.tests import test_map
 from fuzz.tests.builders import SIGNATURE, finding
 from fuzz.tests.stub_run import PASS
 from fuzz.verdict import Outcome
-from strategies.case import Case, Image, Text
+from strategies.case import Case, Image, Text, images_of
 from strategies.geometry import geometry_to_plain
 from strategies.tests.examples import QWEN2_VL
 from strategies.validity import problems
@@ -35,6 +36,7 @@ class Stub:
     def __init__(self, answer: Callable[[Case], Outcome]) -> None:
         self.answer = answer
         self.checked: list[Case] = []
+        self.ready: Ready | None = None
 
     def __enter__(self) -> Stub:
         return self
@@ -48,9 +50,11 @@ class Stub:
         return
 
     def start(self) -> Ready:
-        return Ready(
-            {"transformers": "5.0.0"}, {"geometry": geometry_to_plain(QWEN2_VL)}, 1, 0.1, 1
-        )
+        if self.ready is not None:
+            raise RuntimeError("started already")
+        sizes = {"geometry": geometry_to_plain(QWEN2_VL)}
+        self.ready = Ready({"transformers": "5.0.0"}, sizes, 1, 0.1, 1)
+        return self.ready
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"grids": [[-(-w // 10), -(-h // 10)] for w, h in request["sizes"]]}
@@ -58,6 +62,9 @@ class Stub:
     def check(self, _: str, case: Case) -> Outcome:
         assert problems(case) == ()
         self.checked.append(case)
+        return self.answer(case)
+
+    def check_fresh(self, _: str, case: Case, *__: object) -> Outcome:
         return self.answer(case)
 
 
@@ -200,9 +207,27 @@ def test_a_mistake_is_told_in_a_line(tmp_path: Path, given: dict[str, Any], said
     assert said in str(raised.value)
 
 
-def test_a_case_without_an_image_has_no_sizes(tmp_path: Path):
-    with pytest.raises(UsageProblem, match="--over width: the case has no image"):
-        drawn(tmp_path, Case(), one_row, over="width,height")
+def test_over_image_sizes_a_case_without_an_image_gets_one_before_its_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The original bug shrinks to a text, and is told of by image sizes all the same."""
+
+    def answer(case: Case) -> Outcome:
+        return one_row(case) if images_of(case.rows[0]) else FAILS
+
+    stub, code = drawn(tmp_path, Case(rows=((Text(2),),)), answer, over="width,height")
+    said = capsys.readouterr().out
+    assert code == 0
+    assert ": 2 text tokens, no image, with an image put before it\n" in said
+    assert "fails exactly where merged rows <= 1\n" in said
+    assert stub.checked[0] == Case(rows=((Text(2),),))
+    assert all(isinstance(c.rows[0][0], Image) for c in stub.checked[1:])
+
+
+def test_a_target_without_images_has_no_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(test_map, "QWEN2_VL", replace(QWEN2_VL, images=False))
+    with pytest.raises(UsageProblem, match="--over width,height: qwen2_vl takes no images"):
+        drawn(tmp_path, Case(), lambda _: FAILS, over="width,height")
 
 
 def test_a_failure_that_does_not_happen_has_no_map(tmp_path: Path):
