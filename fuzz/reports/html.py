@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from fuzz.claims import CLAIMS, sentence_of
-from fuzz.events import Gated
+from fuzz.events import Found, Gated
 from fuzz.report import done_in_words, versions_in_words
 from fuzz.reports.parts import finding_part, gate_part, safe
 from fuzz.reports.runs import Run, counted, title_of
+from strategies.words import describe
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#f3f4f6;--line:#d0d4da;
@@ -26,7 +27,8 @@ a{color:inherit}.wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.85rem}
 th,td{border:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:top;
 overflow-wrap:normal}
-thead th{background:var(--soft);white-space:nowrap}
+thead th{background:var(--soft)}
+.matrix th{min-width:8rem}.matrix tbody th{position:sticky;left:0;background:var(--paper)}
 .new{color:var(--new);background:var(--new-paper)}.known{color:var(--known);
 background:var(--known-paper)}.fine{color:var(--fine);background:var(--fine-paper)}
 .flaky{color:var(--flaky);background:var(--flaky-paper)}.none{color:inherit;opacity:.75}
@@ -44,6 +46,11 @@ border:1px solid var(--line)}
 pre{background:var(--soft);padding:.6rem;overflow-x:auto;overflow-wrap:normal}
 img{max-width:100%;background:#fff}
 """
+
+_BESIDE: Final = 3
+"""Runs that stand side by side in a table; more stand one below the other."""
+_MANY: Final = 3
+"""Findings from which on there is a list of them."""
 
 
 def page(runs: Sequence[Run], gates: Sequence[Gated] = ()) -> str:
@@ -67,6 +74,7 @@ def page(runs: Sequence[Run], gates: Sequence[Gated] = ()) -> str:
         *_summary(runs),
         *_matrix(runs, {id(f): name for f, name in found}),
         "<h2>Findings</h2>" if found else "",
+        *_contents(found),
         *(line for f, name in found for line in finding_part(f, name, drawn[id(f)])),
         *(line for number, run in enumerate(runs, 1) for line in _details(number, run)),
         "</body></html>",
@@ -88,21 +96,43 @@ def _matrix(runs: Sequence[Run], names: dict[int, str]) -> Iterable[str]:
     properties = [p for p in CLAIMS if any(p in r.done or p in r.not_applicable for r in runs)]
     if not properties:
         return
+    claims = [f'title="{safe(sentence_of(p))}">{safe(p)}' for p in properties]
+    titles = [f'<a href="#run-{n}">{safe(title_of(run))}</a>' for n, run in enumerate(runs, 1)]
     yield "<h2>Properties</h2>"
-    yield '<div class="wide"><table><thead><tr><th scope="col">run</th>'
-    yield "".join(
-        f'<th scope="col" title="{safe(sentence_of(p))}">{safe(p)}</th>' for p in properties
-    )
-    yield "</tr></thead><tbody>"
-    for number, run in enumerate(runs, 1):
-        yield f'<tr><th scope="row"><a href="#run-{number}">{safe(title_of(run))}</a></th>'
-        yield from (_cell(run, p, names) for p in properties)
-        yield "</tr>"
+    yield '<div class="wide"><table class="matrix"><thead><tr>'
+    # Few runs stand side by side, so that a phone shows all there is.
+    if len(runs) <= _BESIDE:
+        yield '<th scope="col">property</th>'
+        yield "".join(f'<th scope="col">{title}</th>' for title in titles)
+        yield "</tr></thead><tbody>"
+        for claim, name in zip(claims, properties, strict=True):
+            yield f'<tr><th scope="row" {claim}</th>'
+            yield from (_cell(run, name, names) for run in runs)
+            yield "</tr>"
+    else:
+        yield '<th scope="col">run</th>'
+        yield "".join(f'<th scope="col" {claim}</th>' for claim in claims)
+        yield "</tr></thead><tbody>"
+        for title, run in zip(titles, runs, strict=True):
+            yield f'<tr><th scope="row">{title}</th>'
+            yield from (_cell(run, p, names) for p in properties)
+            yield "</tr>"
     yield "</tbody></table></div>"
     yield (
         "<p>In a cell: cases; new findings, flaky ones, cases with a known failure, cases that "
         "could not be judged. A finding stands with the property that it is a failure of.</p>"
     )
+
+
+def _contents(found: Sequence[tuple[Found, str]]) -> Iterable[str]:
+    if len(found) < _MANY:
+        return
+    yield "<ol>"
+    for one, name in found:
+        said = one.finding.signature
+        title = f"{said.property} ({said.verdict}): {describe(one.finding.case)}"
+        yield f'<li><a href="#{name}">{safe(title)}</a></li>'
+    yield "</ol>"
 
 
 def _cell(run: Run, property_id: str, names: dict[int, str]) -> str:

@@ -14,7 +14,13 @@ from fuzz.events import Found, Gated, Mapped
 from fuzz.finding import takes_two
 from fuzz.map.draw import MIXED, SIGNS
 from fuzz.outcome import CHANGES, SENTENCES
-from fuzz.report import finding_rows, headline, last_words, next_commands
+from fuzz.report import (
+    finding_rows,
+    headline,
+    last_words,
+    next_commands,
+    target_in_words,
+)
 from strategies.words import describe
 
 MAP: Final = ".map.svg"
@@ -32,6 +38,8 @@ _FILLS: Final = {
     SIGNS["other"]: "#0072b2",
     SIGNS["unjudged"]: "#999",
 }
+_BLANK: Final = "blank"
+"""How the legend calls what is left white."""
 _CELL: Final = 8
 
 
@@ -50,7 +58,7 @@ def finding_part(found: Found, name: str, drawn: Mapped | None = None) -> Iterab
     yield f"<h3>{safe(title)}</h3><dl>"
     target = finding.target
     release = finding.versions.get("transformers", "unknown")
-    on = f"{target.name} ({target.attn}, {target.dtype}), transformers {release}"
+    on = f"{target_in_words(target)}, transformers {release}"
     rows = [("on", on), *finding_rows(finding, found.path, found.note)]
     if found.path is not None and not takes_two(finding.property, finding.signature):
         rows += next_commands(finding, found.path)
@@ -114,8 +122,9 @@ def map_part(drawn: Mapped) -> Iterable[str]:
     yield "</svg><figcaption>"
     for text in drawn.legend:
         sign, _, meaning = text.partition(" ")
-        if sign in _FILLS:
-            box = f'<svg viewBox="0 0 9 9"><rect width="9" height="9" fill="{_FILLS[sign]}"/></svg>'
+        fill = "#fff" if sign == _BLANK else _FILLS.get(sign)
+        if fill is not None:
+            box = f'<svg viewBox="0 0 9 9"><rect width="9" height="9" fill="{fill}"/></svg>'
             yield f'<span class="sign">{box}{safe(meaning)}</span>'
     yield f"<br>{safe(over)}<br><b>{safe(drawn.sentence)}</b></figcaption></figure>"
 

@@ -93,6 +93,6 @@ def test_a_gates_differences_get_maps_of_the_candidate():
     mine, theirs = result.differences
     assert mine.drawn is not None
     assert theirs.drawn is None
-    told = gated(result, ("regressed",), "again")
+    told = gated(result, {"regressed"}, "again")
     assert from_plain(json.loads(json.dumps(to_plain(told)))) == told
     assert page([], [told]).count('<svg class="map"') == 1
