@@ -28,7 +28,7 @@ table{border-collapse:collapse;font-size:.85rem}
 th,td{border:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:top;
 overflow-wrap:normal}
 thead th{background:var(--soft)}
-.matrix th{min-width:8rem}.matrix tbody th{position:sticky;left:0;background:var(--paper)}
+.matrix th{min-width:6rem}.matrix tbody th{position:sticky;left:0;background:var(--paper)}
 .new{color:var(--new);background:var(--new-paper)}.known{color:var(--known);
 background:var(--known-paper)}.fine{color:var(--fine);background:var(--fine-paper)}
 .flaky{color:var(--flaky);background:var(--flaky-paper)}.none{color:inherit;opacity:.75}
@@ -74,7 +74,7 @@ def page(runs: Sequence[Run], gates: Sequence[Gated] = ()) -> str:
         *_summary(runs),
         *_matrix(runs, {id(f): name for f, name in found}),
         "<h2>Findings</h2>" if found else "",
-        *_contents(found),
+        *_contents(found, named=len(runs) > 1),
         *(line for f, name in found for line in finding_part(f, name, drawn[id(f)])),
         *(line for number, run in enumerate(runs, 1) for line in _details(number, run)),
         "</body></html>",
@@ -124,13 +124,14 @@ def _matrix(runs: Sequence[Run], names: dict[int, str]) -> Iterable[str]:
     )
 
 
-def _contents(found: Sequence[tuple[Found, str]]) -> Iterable[str]:
+def _contents(found: Sequence[tuple[Found, str]], named: bool) -> Iterable[str]:
     if len(found) < _MANY:
         return
     yield "<ol>"
     for one, name in found:
         said = one.finding.signature
         title = f"{said.property} ({said.verdict}): {describe(one.finding.case)}"
+        title = f"{one.finding.target.name}: {title}" if named else title
         yield f'<li><a href="#{name}">{safe(title)}</a></li>'
     yield "</ol>"
 

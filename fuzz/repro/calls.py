@@ -10,7 +10,7 @@ from typing import Final
 from fuzz.errors import UsageProblem
 from fuzz.repro.facts import Facts
 from fuzz.repro.layout import literal
-from fuzz.repro.prompts import Batch
+from fuzz.repro.prompts import Batch, Picture
 from strategies.case import Case
 from strategies.validity import is_generate
 
@@ -92,7 +92,7 @@ def places_of(facts: Facts, case: Case, batch: Batch, name: str, attn: str) -> l
 
     A model of its own computes them, so that no state is left on the one that is looked at.
     """
-    if batch.pictures and facts.axes > 1:
+    if batch.seen and facts.axes > 1:
         shift = f" + {case.offset}" if case.offset else ""
         lines = [
             f'owner = next(m for m in build("{attn}").modules() if hasattr(m, "get_rope_index"))',
@@ -118,7 +118,9 @@ def places_of(facts: Facts, case: Case, batch: Batch, name: str, attn: str) -> l
     return [f'{name}["position_ids"] = torch.tensor({literal(rows)}){axes}']
 
 
-def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = "") -> list[str]:
+def inputs_of(
+    facts: Facts, batch: Batch, name: str, pixels: str, frames: str = "", lack: str = ""
+) -> list[str]:
     """Return the lines that make a batch's inputs, without positions.
 
     Args:
@@ -126,6 +128,7 @@ def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = ""
         batch: the batch.
         name: the variable that they go into.
         pixels: the source of its images' pixels.
+        frames: the source of its videos' pixels.
         lack: the source of a number of columns of padding before all rows, "" for none.
     """
 
@@ -141,17 +144,33 @@ def inputs_of(facts: Facts, batch: Batch, name: str, pixels: str, lack: str = ""
         if batch.pictures[0].grid:
             grids = [list(p.grid) for p in batch.pictures]
             parts.append(f'"image_grid_thw": torch.tensor({grids})')
+    if batch.films:
+        grids = [list(p.grid) for p in batch.films]
+        parts.append(f'"pixel_values_videos": {frames}')
+        parts.append(f'"video_grid_thw": torch.tensor({grids})')
     told = facts.family.told_of_tokens
-    types = [[int(i == facts.image and told != "prefix") for i in row] for row in batch.ids]
     if told:
+        types = batch.types if told != "prefix" else [[0] * batch.width for _ in batch.ids]
         parts.append(f'"token_type_ids": {tensor(types)}')
     lines = [f"{name} = {{{', '.join(parts)}}}"]
-    if batch.pictures and not told and facts.axes > 1:
-        written = tensor(types)
+    if batch.seen and not told and facts.axes > 1:
+        written = tensor(batch.types)
         if len(written) > SHORT:
-            written = f'({name}["input_ids"] == {facts.image}).long()'
-        lines.append(f"{name} |= known(model.forward, mm_token_type_ids={written})")
+            written = _types_of(facts, batch, name)
+        more = f"mm_token_type_ids={written}"
+        if any(film.seconds != 1 for film in batch.films) and facts.family.video == "block":
+            more += f", second_per_grid_ts=torch.tensor({[film.seconds for film in batch.films]})"
+        lines.append(f"{name} |= known(model.forward, {more})")
     return lines
+
+
+def _types_of(facts: Facts, batch: Batch, name: str) -> str:
+    """Return the source that computes token types of the ids."""
+    steps_as_images = facts.family.video == "steps as images"
+    kinds = [(facts.image, "")] if batch.pictures else []
+    if batch.films:
+        kinds.append((facts.image if steps_as_images else facts.video, " * 2"))
+    return " + ".join(f'({name}["input_ids"] == {token}).long(){by}' for token, by in kinds)
 
 
 def _listed(row: Sequence[int]) -> str:
@@ -166,16 +185,16 @@ def _listed(row: Sequence[int]) -> str:
     return f"[{', '.join(parts)}]"
 
 
-def pixels_of(batch: Batch) -> str:
-    """Return the source that draws the pixels of a batch's images.
+def pixels_of(pictures: Sequence[Picture]) -> str:
+    """Return the source that draws the pixels of images, or of videos.
 
     Raises:
         UsageProblem: they have several shapes.
     """
-    shapes = {p.shape[1:] for p in batch.pictures}
+    shapes = {p.shape[1:] for p in pictures}
     if len(shapes) > 1:
         raise UsageProblem("images of several shapes are not supported in scripts")
-    shape = (sum(p.shape[0] for p in batch.pictures), *shapes.pop())
+    shape = (sum(p.shape[0] for p in pictures), *shapes.pop())
     return f"torch.randn{literal(shape)[:-1]}, dtype=model.dtype)"
 
 

@@ -50,6 +50,8 @@ class Facts:
         window: tokens that sliding attention sees, 0 without any.
         linear: whether some layers are of linear attention, whose cache is a state.
         whole_images: whether all images of a prompt have to be in its first piece.
+        video: id of a video's placeholder, -1 where it has none of its own.
+        film: ids of the markers before and after a video, none where there are none.
     """
 
     family: Family
@@ -61,6 +63,8 @@ class Facts:
     window: int
     linear: bool
     whole_images: bool
+    video: int = -1
+    film: tuple[int, ...] = ()
 
     @property
     def limit(self) -> int:
@@ -90,6 +94,8 @@ def facts_of(family: Family) -> Facts:
         linear=any("linear" in name for name, _ in _leaves(text)),
         whole_images=family.told_of_tokens == "images"
         or "deepstack_visual_indexes" in config.get("vision_config", {}),
+        video=ids.get("video_token_id", -1),
+        film=tuple(ids[n] for n in ("video_start_token_id", "video_end_token_id") if n in ids),
     )
 
 
@@ -130,19 +136,22 @@ AROUND_IMAGES: Final = re.compile(r"(image|vision_start|vision_end)_token_id")
 """Ids that nothing looks at as long as there is no image."""
 
 AROUND_VIDEOS: Final = re.compile(r"video(_start|_end)?_token_id")
-"""Ids that nothing looks at: there are no videos."""
+"""Ids that nothing looks at as long as there is no video."""
 
 
-def config_of(family: Family, *, all_experts: bool = False, images: bool = True) -> dict[str, Any]:
+def config_of(
+    family: Family, *, all_experts: bool = False, images: bool = True, videos: bool = True
+) -> dict[str, Any]:
     """Return the configuration that a script writes out: what is not a default and can matter.
 
     Args:
         family: the family.
         all_experts: every expert of a mixture takes part in every token, as in low precision.
-        images: whether there are any.
+        images: whether there are any, or videos.
+        videos: whether there are any.
     """
     config = _without(_plain(family.config), DEFAULTS.get(family.kind, {}))
-    for unused in (AROUND_VIDEOS, *(() if images else (AROUND_IMAGES,))):
+    for unused in (*(() if videos else (AROUND_VIDEOS,)), *(() if images else (AROUND_IMAGES,))):
         config = {n: v for n, v in config.items() if not unused.fullmatch(n)}
     text = config.get("text_config", config)
     if all_experts:

@@ -20,7 +20,7 @@ from fuzz.repro.training import training_body
 from fuzz.repro.turning import rotary_body
 from fuzz.repro.writer import Body, Writer, needs_flash, of_processor
 from fuzz.target import FLASH, FLEX
-from strategies.case import Case, images_of
+from strategies.case import Case, visuals_of
 from strategies.validity import is_generate
 
 
@@ -47,7 +47,7 @@ def _processor(w: Writer) -> Body:
     case, family = w.saved.case, w.facts.family
     settings = ", ".join(f"{k}={literal(v)}" for k, v in processor_settings(family).items())
     for row in (*case.rows, *(call.row for call in case.history)):
-        for image in images_of(row):
+        for image in visuals_of(row):
             w.lines += [
                 line.format(
                     name=processor_class(family),
@@ -150,7 +150,9 @@ def _both_widths(w: Writer, case: Case, width: int) -> list[str]:
     call = calls.call_of(w.facts, case, bare, "inputs").replace(
         str(list(cuts[0])), f"[{', '.join(f'{c} + n' for c in cuts[0])}]"
     )
-    pixels = calls.pixels_of(bare) if bare.pictures else ""
+    if bare.films:
+        return []
+    pixels = calls.pixels_of(bare.pictures) if bare.pictures else ""
     inner = [
         f'model = build("{w.saved.target.attn}")',
         *calls.inputs_of(w.facts, bare, "inputs", pixels, lack="n"),
@@ -185,7 +187,7 @@ def _lengths(batch: Batch) -> list[int]:
 
 def _causality(w: Writer) -> Body:
     case, row = w.saved.case, w.row()
-    if any(images_of(r) for r in case.rows):
+    if any(visuals_of(r) for r in case.rows):
         raise UsageProblem("causality with images is not supported in scripts")
     before = batch_of(w.facts, case)
     after = collate(
@@ -216,7 +218,7 @@ def _state(w: Writer) -> Body:
 def _packing(w: Writer) -> Body:
     case, row = w.saved.case, w.row()
     prompts = prompts_of(w.facts, case)
-    if any(p.pictures for p in prompts):
+    if any(p.spans for p in prompts):
         raise UsageProblem("packed images are not supported in scripts")
     ids = [i for p in prompts for i in p.ids]
     places = [n for p in prompts for n in range(len(p.ids))]

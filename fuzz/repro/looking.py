@@ -6,10 +6,12 @@ import re
 from dataclasses import replace
 
 from fuzz.errors import UsageProblem
+from fuzz.repro import calls
+from fuzz.repro.facts import geometry_of
 from fuzz.repro.layout import literal
-from fuzz.repro.prompts import batch_of, collate, prompt_of
+from fuzz.repro.prompts import Prompt, batch_of, collate, prompt_of, tokens_of
 from fuzz.repro.writer import DECODER, Body, Writer
-from strategies.case import Case
+from strategies.case import Case, Text, Video
 
 COOL = 0.3
 """Gain of the weights that ``visibility`` looks at, whatever a case says."""
@@ -34,7 +36,8 @@ def visibility_body(w: Writer) -> Body:
     case = Case(entry="forward-implicit", gain=COOL)
     prompt = prompt_of(facts, saved.case.rows[0], saved.case.seed)
     said = re.search(
-        r"(text token|image) (\d+) changed, and the (\w+) of token (\d+)", saved.message
+        r"(text token|(?:frame (\d+) of )?image) (\d+) changed, and the (\w+) of token (\d+)",
+        saved.message,
     )
     if saved.signature.verdict != "fail":
         w.model()
@@ -44,22 +47,16 @@ def visibility_body(w: Writer) -> Body:
         return w.body()
     if said is None:
         raise UsageProblem(f"visibility of {saved.signature.what} is not supported in scripts")
-    changed, token = int(said[2]), int(said[4])
+    changed, token = int(said[3]), int(said[5])
     w.model()
     w.inputs(case, collate(facts, [prompt]))
-    if said[1] == "image":
-        rows = [p.shape[0] for p in prompt.pictures]
-        span = f"{sum(rows[:changed])}:{sum(rows[: changed + 1])}"
-        w.lines += [
-            'other = inputs["pixel_values"].clone()',
-            f"other[{span}] = torch.randn_like(other[{span}])",
-            'changed = {**inputs, "pixel_values": other}',
-        ]
-    else:
+    if said[1] == "text token":
         ids = list(prompt.ids)
         ids[changed] = (ids[changed] + 1) % facts.limit
         w.lines.append(f'changed = {{**inputs, "input_ids": torch.tensor([{literal(ids)}])}}')
-    first = said[3] == "attention"
+    else:
+        w.lines += _other_pixels(w, prompt, changed, int(said[2]) if said[2] else None)
+    first = said[4] == "attention"
     pick = f"[{token}:{token + 1}]"
     for into, name in (("expected", "inputs"), ("got", "changed")):
         w.model()
@@ -75,6 +72,32 @@ def visibility_body(w: Writer) -> Body:
     )
 
 
+def _other_pixels(w: Writer, prompt: Prompt, number: int, frame: int | None) -> list[str]:
+    """Return lines that draw an image, or a frame of a video, anew into other inputs."""
+    kinds = [bool(visual.films) for visual in prompt.visuals]
+    films = kinds[number]
+    drawn = prompt.films if films else prompt.pictures
+    at = kinds[:number].count(films)
+    rows = [p.shape[0] for p in drawn]
+    span = f"{sum(rows[:at])}:{sum(rows[: at + 1])}"
+    name = "pixel_values_videos" if films else "pixel_values"
+    lines = [f'other = inputs["{name}"].clone()']
+    if frame is None:
+        lines.append(f"other[{span}] = torch.randn_like(other[{span}])")
+    else:
+        t, h, v = drawn[at].grid
+        deep = geometry_of(w.facts.family).temporal_patch
+        video = [s for s in w.saved.case.rows[0] if not isinstance(s, Text)][number]
+        # The last frame fills up its temporal patch.
+        last = isinstance(video, Video) and frame == video.frames - 1
+        place = f"{frame // deep}, :, :, {frame % deep}{':' if last else ''}"
+        lines += [
+            f"frames = other[{span}].view({t}, {h * v}, 3, {deep}, -1)",
+            f"frames[{place}] = torch.randn_like(frames[{place}])",
+        ]
+    return [*lines, f'changed = {{**inputs, "{name}": other}}']
+
+
 def image_body(w: Writer) -> Body:
     """Return what is run for a finding of ``image_independence``.
 
@@ -85,34 +108,63 @@ def image_body(w: Writer) -> Body:
     case = Case(entry="forward-implicit", gain=saved.case.gain)
     w.again = True
     together = batch_of(facts, replace(saved.case, extra_padding=0, side="left"))
-    alone = [
-        replace(prompt, ids=_ids_of(w, picture.cells), pictures=(picture,), end=0)
-        for prompt in together.prompts
-        for picture in prompt.pictures
-    ]
-    found = re.search(r"features of image (\d+)", saved.message)
+    # The tower is called for the images first, then for the videos.
+    alone = [visual for prompt in together.prompts for visual in prompt.visuals]
+    order = sorted(range(len(alone)), key=lambda n: bool(alone[n].films))
+    found = re.search(
+        r"features of (?:image|video) (\d+) of \d+(?:, temporal patch (\d+))?", saved.message
+    )
     if w.compares and found is None:
         raise UsageProblem(f"comparing {saved.signature.what} is not supported in scripts")
     number = int(found[1]) if found else 0
-    start = sum(p.pictures[0].cells for p in alone[:number])
-    end = start + alone[number].pictures[0].cells
+    kind = "video" if alone[number].films else "image"
     w.model()
+    if found is not None and found[2]:
+        return _step(w, alone[number], int(found[2]))
     w.inputs(case, together)
+    start = sum(_features_of(w, alone[n]) for n in order[: order.index(number)])
+    end = start + _features_of(w, alone[number])
     w.lines.append(f"got = features(model, inputs)[{start}:{end}]")
     w.model()
     w.inputs(case, collate(facts, [alone[number]]), "alone")
     w.lines.append("expected = features(model, alone)")
     return replace(
-        w.body(f"of image {number} beside others", "of the image alone"),
+        w.body(f"of {kind} {number} beside others", f"of the {kind} alone"),
         functions=(_features(w),),
         noun="feature",
         plain=True,
     )
 
 
-def _ids_of(w: Writer, cells: int) -> tuple[int, ...]:
-    marks = w.facts.marks
-    return (*marks[:1], *([w.facts.image] * cells), *marks[1:])
+def _features_of(w: Writer, visual: Prompt) -> int:
+    """Return how many features leave the tower for an image or a video."""
+    (picture,) = (*visual.pictures, *visual.films)
+    if not visual.films:
+        return picture.cells
+    t, h, v = picture.grid
+    return int(t * h * v // geometry_of(w.facts.family).merge ** 2)
+
+
+def _step(w: Writer, video: Prompt, step: int) -> Body:
+    """Return what is run where a temporal patch of a video differs from the same one alone."""
+    (film,) = video.films
+    case = Case(entry="forward-implicit", gain=w.saved.case.gain)
+    rows, t = film.shape[0] // film.grid[0], film.grid[0]
+    w.inputs(case, collate(w.facts, [video]))
+    w.lines.append(f"got = features(model, inputs).chunk({t})[{step}]")
+    one = replace(film, shape=(rows, *film.shape[1:]), grid=(1, *film.grid[1:]))
+    ids, types = tokens_of(w.facts, replace(one, cells=film.cells // t))
+    alone = Prompt(tuple(ids), films=(one,), types=tuple(types), spans=((0, len(ids)),))
+    pixels = f"frames[{step * rows}:{(step + 1) * rows}]"
+    w.model()
+    w.lines += calls.inputs_of(w.facts, collate(w.facts, [alone]), "alone", "", pixels)
+    w.lines.append("expected = features(model, alone)")
+    return replace(
+        w.body(f"of temporal patch {step} of a video", "of that patch alone"),
+        functions=(_features(w),),
+        noun="feature",
+        plain=True,
+    )
 
 
 def _features(w: Writer) -> tuple[str, ...]:

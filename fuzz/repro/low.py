@@ -8,7 +8,7 @@ from fuzz.errors import UsageProblem
 from fuzz.repro.prompts import batch_of
 from fuzz.repro.writer import Body, Writer, tidied
 from fuzz.target import FLASH
-from strategies.case import has_images
+from strategies.case import has_visuals
 
 
 def low_body(w: Writer, dtype: str) -> Body:
@@ -24,7 +24,7 @@ def low_body(w: Writer, dtype: str) -> Body:
     case, what, mine = w.saved.case, w.saved.signature.what, w.saved.target.attn
     made = f"torch.{dtype}"
     batch = batch_of(w.facts, case)
-    if has_images(case):
+    if has_visuals(case):
         raise UsageProblem("images in low precision are not supported in scripts")
     if found := re.fullmatch(r"(\w+) = (\w+) in \w+", what):
         runs = [("got", made, found[1]), ("expected", made, found[2])]

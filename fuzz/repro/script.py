@@ -22,7 +22,7 @@ from fuzz.repro.looking import COOL
 from fuzz.repro.low import low_body
 from fuzz.repro.writer import Body, Writer, compares, needs_flash, of_processor
 from fuzz.target import LOW
-from strategies.case import has_images, has_videos, images_of
+from strategies.case import has_visuals, visuals_of
 from strategies.words import describe
 
 SHOWN: Final = 1e-2
@@ -81,8 +81,6 @@ def _refuse(saved: Regression) -> None:
     signature = saved.signature
     if takes_two(saved.property, signature):
         raise UsageProblem("it compares two releases, which a script cannot")
-    if has_videos(saved.case):
-        raise UsageProblem("videos are not supported in scripts")
     if saved.target.model:
         raise UsageProblem(
             f"it was found with the config of {saved.target.model}, which scripts do not write out"
@@ -133,7 +131,7 @@ def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
 
 def _any_image(saved: Regression) -> bool:
     case = saved.case
-    return has_images(case) or any(images_of(call.row) for call in case.history)
+    return has_visuals(case) or any(visuals_of(call.row) for call in case.history)
 
 
 def _needs_wide(saved: Regression) -> bool:
@@ -234,7 +232,12 @@ def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[st
     if "flex_attention" in text and not lane.cuda:
         lines.append('torch.compiler.set_stance("force_eager")  # no compiler needed')
     images = "pixel_values" in text
-    config = config_of(facts.family, all_experts=not lane.dtype, images=images)
+    config = config_of(
+        *(facts.family,),
+        all_experts=not lane.dtype,
+        images=images,
+        videos="pixel_values_videos" in text,
+    )
     return [*lines, f"CONFIG = {literal(config)}"]
 
 

@@ -74,10 +74,11 @@ class Writer:
 
     def inputs(self, case: Case, batch: Batch, name: str = "inputs") -> Batch:
         """Write how a batch's inputs are made; ``model`` is there."""
-        lines = calls.inputs_of(self.facts, batch, name, self.pixels(batch))
+        pixels, frames = self.pixels(batch.pictures), self.pixels(batch.films, "frames")
+        lines = calls.inputs_of(self.facts, batch, name, pixels, frames)
         if case.entry == "forward":
             lines += calls.places_of(self.facts, case, batch, name, self.saved.target.attn)
-            if not batch.pictures:
+            if not batch.seen:
                 lines = _merged(lines)
         if case.entry == "generate-embeds":
             embed = f'model.get_input_embeddings()({name}.pop("input_ids"))'
@@ -85,16 +86,21 @@ class Writer:
         self.lines += lines
         return batch
 
-    def pixels(self, batch: Batch) -> str:
-        """Return the source of the pixels of a batch's images, the same for the same images."""
-        if not self.again or not batch.pictures:
-            return calls.pixels_of(batch) if batch.pictures else ""
+    def pixels(self, pictures: tuple[Picture, ...], kind: str = "pixels") -> str:
+        """Return the source of the pixels of images or videos, the same for the same ones.
+
+        Args:
+            pictures: what is drawn.
+            kind: the variable that they go into, where they are used again.
+        """
+        if not self.again or not pictures:
+            return calls.pixels_of(pictures) if pictures else ""
         for variable, drawn in self.drawn.items():
-            if (place := _place(drawn, batch.pictures)) is not None:
+            if (place := _place(drawn, pictures)) is not None:
                 return variable + place
-        variable = "pixels" + (f"_{len(self.drawn) + 1}" if self.drawn else "")
-        self.drawn[variable] = batch.pictures
-        self.lines.append(f"{variable} = {calls.pixels_of(batch)}")
+        variable = kind + (f"_{len(self.drawn) + 1}" if self.drawn else "")
+        self.drawn[variable] = pictures
+        self.lines.append(f"{variable} = {calls.pixels_of(pictures)}")
         return variable
 
     def call(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from strategies.case import Case, Image, Text
+from strategies.case import Case, Image, Text, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Broken:
 
 
 TINY = Image(1, 1)
+FILM = Video(3, 56, 84)
+STILL = Video(1, 56, 84)
 IMAGE = (Image(56, 84), Text(3))
 PAIR = (Image(56, 84), Text(2), Image(30, 60), Text(1))
 FOUR = (Text(4),)
@@ -98,6 +100,28 @@ FOUND = {
     ),
     "hang": Broken("no_crash", Case(rows=((Image(1, 1), Image(1, 1)),)), "hang"),
     "exit": Broken("no_crash", Case(cache="static"), "exit"),
+    "video-positions": Broken(
+        "rotary_reference", Case(rows=((FILM, Text(2)),)), "video-times-lost"
+    ),
+    "video-axes": Broken(
+        "rotary_reference",
+        Case(rows=((FILM, Text(2)),), entry="forward-implicit"),
+        "mrope-axes-swapped",
+        QWEN3,
+    ),
+    "video-axes-glm": Broken(
+        "rotary_reference", Case(rows=((FILM, Text(2)),)), "mrope-axes-swapped", GLM
+    ),
+    "frames": Broken("visibility", Case(rows=((FILM, Text(2)),)), "frames-skipped"),
+    "frames-glm": Broken("visibility", Case(rows=((Text(1), FILM),)), "frames-skipped", GLM),
+    "leak-frames": Broken("image_independence", Case(rows=((FILM, TINY),)), "vision-leak"),
+    "leak-video": Broken("image_independence", Case(rows=((STILL, STILL),)), "vision-leak"),
+    "leak-steps": Broken("image_independence", Case(rows=((FILM,),)), "vision-leak", GLM),
+    "video-padding": Broken(
+        "padding_invariance",
+        Case(rows=((FILM, Text(2)),), extra_padding=2, entry="generate", decode=2),
+        "padding-leak",
+    ),
     "neighbours": Broken(
         "batch_invariance",
         Case(rows=(IMAGE, (Text(1), Image(30, 60))), entry="forward-implicit"),
