@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from fuzz.repro.facts import Facts
 from fuzz.repro.layout import WIDTH, literal
 
+DECODER = 'next(m for m in model.modules() if hasattr(m, "embed_tokens") and hasattr(m, "layers"))'
+"""The source that finds a model's decoder, wherever a release has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -42,6 +45,14 @@ WIDEN = (
     "        func = torch.Tensor.double if func is torch.Tensor.float else func",
     "        swap = lambda x: torch.float64 if x is torch.float32 else x",
     "        return func(*map(swap, args), **{k: swap(v) for k, v in (kwargs or {}).items()})",
+)
+
+EMBED = (
+    "def embed(model, inputs):  # an image in two pieces goes in as what the decoder gets of it",
+    f"    seen, text = {{}}, {DECODER}",
+    "    text.register_forward_pre_hook(lambda m, a, more: seen.update(more), with_kwargs=True)",
+    "    model(**inputs, use_cache=False)",
+    '    return seen["inputs_embeds"]',
 )
 
 SHORT_TABLE = (
@@ -136,6 +147,7 @@ class Fed:
         placed: whether they have positions.
         images: whether they have images, which come with the first piece.
         used: whether logits are looked at.
+        embeds: whether embeddings are fed, since an image lies in two pieces.
     """
 
     static: bool
@@ -148,11 +160,13 @@ class Fed:
     placed: bool
     images: bool
     used: bool
+    embeds: bool = False
 
 
 def feed(fed: Fed) -> list[str]:
     """Return the function that feeds inputs through a cache."""
-    lines = [f"def feed(model, inputs{', cuts' if fed.cut else ''}):"]
+    more = (", cuts" if fed.cut else "") + (", embeds" if fed.embeds else "")
+    lines = [f"def feed(model, inputs{more}):"]
     names, values = ["ids"], ['inputs["input_ids"]']
     if fed.cut and fed.used:
         names, values = [*names, "logits"], [*values, "[]"]
@@ -176,10 +190,11 @@ def feed(fed: Fed) -> list[str]:
             "    more = known(model.forward, cache_position=torch.arange(ids.shape[1]))",
             "    return model(**inputs, **more, past_key_values=cache, use_cache=True).logits",
         ]
+    fed_in = '"inputs_embeds": embeds[:, a:b]' if fed.embeds else '"input_ids": ids[:, a:b]'
     lines += [
         "    for a, b in zip([0, *cuts], [*cuts, ids.shape[1]]):",
         "        piece = known(model.forward, cache_position=torch.arange(a, b))",
-        '        piece |= {"input_ids": ids[:, a:b], "past_key_values": cache, "use_cache": True}',
+        f'        piece |= {{{fed_in}, "past_key_values": cache, "use_cache": True}}',
     ]
     if fed.mixed:
         lines.append('        if "attention_mask" in inputs:')
@@ -188,7 +203,7 @@ def feed(fed: Fed) -> list[str]:
         lines.append(indent + 'piece["attention_mask"] = inputs["attention_mask"][:, :b]')
     if fed.placed:
         lines.append('        piece["position_ids"] = inputs["position_ids"][..., a:b]')
-    if fed.images:
+    if fed.images and not fed.embeds:
         lines += [
             "        for k in inputs.keys() - piece.keys() if a == 0 else ():  # images come first",
             '            piece[k] = inputs[k][:, :b] if "type" in k else inputs[k]',

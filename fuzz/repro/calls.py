@@ -28,23 +28,22 @@ class Feed:
     Attributes:
         cuts: columns at which a new piece begins.
         cache: ``dynamic``, ``static`` or "" for none.
+        split: whether an image's tokens lie in two pieces, so that embeddings are fed.
     """
 
     cuts: tuple[int, ...]
     cache: str
+    split: bool = False
 
 
 def feed_of(facts: Facts, case: Case, batch: Batch, split: bool) -> Feed:
-    """Return how a case feeds a batch, as the worker does.
-
-    Raises:
-        UsageProblem: an image would be fed in two pieces, which takes merged embeddings.
-    """
+    """Return how a case feeds a batch, as the worker does."""
     prefix = facts.family.told_of_tokens == "prefix"
     if not split:
         return Feed((), "")
     cuts = () if prefix else _cuts(facts, case, batch)
-    return Feed(cuts, case.cache if cuts or prefix or case.cache == "static" else "")
+    cache = case.cache if cuts or prefix or case.cache == "static" else ""
+    return Feed(cuts, cache, split=bool(cuts) and cuts[0] < batch.images_end)
 
 
 def _cuts(facts: Facts, case: Case, batch: Batch) -> tuple[int, ...]:
@@ -55,13 +54,12 @@ def _cuts(facts: Facts, case: Case, batch: Batch) -> tuple[int, ...]:
         first = max(batch.images_end, max(batch.starts) + 1)
     cuts = set(range(width - decode, width))
     cuts |= {at for at in accumulate(case.chunks) if at < width - decode}
-    moved = tuple(sorted({max(c, first, 1) for c in cuts if max(c, first, 1) < width}))
-    if moved and moved[0] < batch.images_end:
-        raise UsageProblem("an image that is fed in two pieces is not supported in scripts")
-    return moved
+    return tuple(sorted({max(c, first, 1) for c in cuts if max(c, first, 1) < width}))
 
 
-def call_of(facts: Facts, case: Case, batch: Batch, name: str, *, split: bool = True) -> str:
+def call_of(
+    facts: Facts, case: Case, batch: Batch, name: str, built: str, *, split: bool = True
+) -> str:
     """Return the source of the call that a case makes with a batch; it gives logits.
 
     Args:
@@ -69,6 +67,7 @@ def call_of(facts: Facts, case: Case, batch: Batch, name: str, *, split: bool = 
         case: says the entry, the feeding and the cache.
         batch: the batch.
         name: its variable in the script.
+        built: the source of a fresh model.
         split: False for one forward without a cache, or a generate without one.
     """
     if is_generate(case.entry):
@@ -84,18 +83,19 @@ def call_of(facts: Facts, case: Case, batch: Batch, name: str, *, split: bool = 
     if feed.cache == "static" and facts.linear:
         raise UsageProblem("static caches of linear attention are not supported in scripts")
     cuts = f", {literal(list(feed.cuts))}" if feed.cuts else ""
+    cuts += f", embed({built}, {name})" if feed.split else ""
     return f"feed(model, {name}{cuts})"
 
 
-def places_of(facts: Facts, case: Case, batch: Batch, name: str, attn: str) -> list[str]:
+def places_of(facts: Facts, case: Case, batch: Batch, name: str, built: str) -> list[str]:
     """Return the lines that put explicit positions into a batch's inputs.
 
-    A model of its own computes them, so that no state is left on the one that is looked at.
+    A fresh model computes them, so that no state is left on the one that is looked at.
     """
     if batch.seen and facts.axes > 1:
         shift = f" + {case.offset}" if case.offset else ""
         lines = [
-            f'owner = next(m for m in build("{attn}").modules() if hasattr(m, "get_rope_index"))',
+            f'owner = next(m for m in {built}.modules() if hasattr(m, "get_rope_index"))',
             f'{name}["position_ids"] = owner.get_rope_index('
             f"**known(owner.get_rope_index, **{name}))[0]{shift}",
         ]
@@ -185,7 +185,7 @@ def _listed(row: Sequence[int]) -> str:
     return f"[{', '.join(parts)}]"
 
 
-def pixels_of(pictures: Sequence[Picture]) -> str:
+def pixels_of(pictures: Sequence[Picture], dtype: str = "model.dtype") -> str:
     """Return the source that draws the pixels of images, or of videos.
 
     Raises:
@@ -195,7 +195,7 @@ def pixels_of(pictures: Sequence[Picture]) -> str:
     if len(shapes) > 1:
         raise UsageProblem("images of several shapes are not supported in scripts")
     shape = (sum(p.shape[0] for p in pictures), *shapes.pop())
-    return f"torch.randn{literal(shape)[:-1]}, dtype=model.dtype)"
+    return f"torch.randn{literal(shape)[:-1]}, dtype={dtype})"
 
 
 def real_of(batch: Batch, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,12 +15,12 @@ from fuzz.repro.facts import Facts, processor_class, processor_settings
 from fuzz.repro.generating import generation_body
 from fuzz.repro.layout import indented, literal
 from fuzz.repro.looking import image_body, visibility_body
-from fuzz.repro.prompts import Batch, batch_of, collate, prompts_of
+from fuzz.repro.prompts import Batch, Prompt, batch_of, collate, prompts_of
 from fuzz.repro.training import training_body
 from fuzz.repro.turning import rotary_body
 from fuzz.repro.writer import Body, Writer, needs_flash, of_processor
 from fuzz.target import FLASH, FLEX
-from strategies.case import Case, visuals_of
+from strategies.case import Case, Image, Text, Video, visuals_of
 from strategies.validity import is_generate
 
 
@@ -147,7 +147,7 @@ def _both_widths(w: Writer, case: Case, width: int) -> list[str]:
     cuts = [calls.feed_of(w.facts, case, batch, split=True).cuts for batch in (bare, padded)]
     if cuts[1] != tuple(c + lack for c in cuts[0]) or not case.attention_mask:
         return []
-    call = calls.call_of(w.facts, case, bare, "inputs").replace(
+    call = calls.call_of(w.facts, case, bare, "inputs", w.built).replace(
         str(list(cuts[0])), f"[{', '.join(f'{c} + n' for c in cuts[0])}]"
     )
     if bare.films:
@@ -187,20 +187,48 @@ def _lengths(batch: Batch) -> list[int]:
 
 def _causality(w: Writer) -> Body:
     case, row = w.saved.case, w.row()
-    if any(visuals_of(r) for r in case.rows):
-        raise UsageProblem("causality with images is not supported in scripts")
     before = batch_of(w.facts, case)
     after = collate(
         w.facts, prompts_of(w.facts, case, last=1), case.side, before.width, case.attention_mask
     )
-    for batch, into in ((before, "expected"), (after, "got")):
+    keep = len(before.prompts[row].ids) - 1
+    if before.seen:
+        if not isinstance(case.rows[row][-1], Text):
+            keep = before.prompts[row].spans[-1][0]
+        _changed_inputs(w, before, after)
+    for batch, into, name in ((before, "expected", "inputs"), (after, "got", "changed")):
         w.model()
-        w.inputs(case, batch)
-        w.call(case, batch, into if w.compares else "", split=False)
+        if not before.seen:
+            name = "inputs"
+            w.inputs(case, batch)
+        w.call(case, batch, into if w.compares else "", name, split=False)
     if w.compares:
-        pick = f".split({_lengths(before)})[{row}][:-1]"
+        pick = f".split({_lengths(before)})[{row}][:{keep}]"
         w.lines.append(f"got, expected = got{pick}, expected{pick}")
-    return w.body("with another last token", "before the change")
+    what = "last token" if isinstance(case.rows[row][-1], Text) else "last image"
+    return w.body(f"with another {what}", "before the change")
+
+
+def _changed_inputs(w: Writer, before: Batch, after: Batch) -> None:
+    """Write inputs, and the same with the last element of each row changed."""
+    w.model()
+    w.inputs(w.saved.case, before)
+    changed = ["**inputs"]
+    if before.ids != after.ids:
+        ids = ", ".join(literal(list(row)) for row in after.ids)
+        changed.append(f'"input_ids": torch.tensor([{ids}])')
+    for name, films in (("pixel_values", False), ("pixel_values_videos", True)):
+        at, spans = 0, []
+        for row, prompt in zip(w.saved.case.rows, before.prompts, strict=True):
+            at += sum(p.shape[0] for p in (prompt.films if films else prompt.pictures))
+            if isinstance(row[-1], Video if films else Image):
+                last = (prompt.films if films else prompt.pictures)[-1]
+                spans.append(f"{at - last.shape[0]}:{at}")
+        if spans:
+            w.lines.append(f'{name} = inputs["{name}"].clone()')
+            w.lines += [f"{name}[{s}] *= -1" for s in spans]
+            changed.append(f'"{name}": {name}')
+    w.lines.append(f"changed = {{{', '.join(changed)}}}")
 
 
 def _state(w: Writer) -> Body:
@@ -219,7 +247,7 @@ def _packing(w: Writer) -> Body:
     case, row = w.saved.case, w.row()
     prompts = prompts_of(w.facts, case)
     if any(p.spans for p in prompts):
-        raise UsageProblem("packed images are not supported in scripts")
+        return _packed_images(w, prompts)
     ids = [i for p in prompts for i in p.ids]
     places = [n for p in prompts for n in range(len(p.ids))]
     axes = ".expand(4, 1, -1)" if w.facts.axes > 1 else ""
@@ -234,6 +262,41 @@ def _packing(w: Writer) -> Body:
         w.model()
         w.inputs(case, alone)
         w.call(case, alone, "expected" if w.compares else "", split=False)
+    if w.compares:
+        w.lines.append(f"got = got.split({[len(p.ids) for p in prompts]})[{row}]")
+    return w.body(f"of sequence {row} in a packed row", "of the sequence alone")
+
+
+def _packed_images(w: Writer, prompts: Sequence[Prompt]) -> Body:
+    case, row, names = w.saved.case, w.row(), []
+    w.model()
+    for number, prompt in enumerate(prompts, 1):
+        names.append(f"inputs_{number}")
+        alone = replace(case, entry="forward-implicit")
+        w.inputs(alone, collate(w.facts, [prompt], masked=False), names[-1])
+        if w.facts.axes > 1 and not prompt.spans:
+            types = f"mm_token_type_ids=torch.zeros(1, {len(prompt.ids)}, dtype=torch.long)"
+            w.lines.append(f"{names[-1]} |= known(model.forward, {types})")
+    w.lines.append(f"alone = [{', '.join(names)}]")
+    if w.facts.axes > 1:
+        w.lines += [
+            f'owner = next(m for m in {w.built}.modules() if hasattr(m, "get_rope_index"))',
+            "places = [owner.get_rope_index(**known(owner.get_rope_index, **x))[0] for x in alone]",
+            "counted = [torch.arange(x.shape[-1]).expand(1, 1, -1) for x in places]",
+            "whole = [torch.cat(pair) for pair in zip(counted, places)]  # sequences begin at 0",
+        ]
+    else:
+        w.lines.append('places = [torch.arange(x["input_ids"].shape[1])[None] for x in alone]')
+    w.lines += [
+        'along = lambda k: 1 if k.endswith("ids") else 0',
+        "join = lambda k: torch.cat([x[k] for x in alone if k in x], dim=along(k))",
+        "packed = {k: join(k) for k in set().union(*alone)}",
+        f'packed["position_ids"] = torch.cat({"whole" if w.facts.axes > 1 else "places"}, dim=-1)',
+        "got = model(**packed, use_cache=False).logits[0]",
+    ]
+    for number in [row] if w.compares else range(len(prompts)):
+        one = f"**alone[{number}], position_ids=places[{number}], use_cache=False"
+        w.lines.append(f"expected = {w.built}({one}).logits[0]")
     if w.compares:
         w.lines.append(f"got = got.split({[len(p.ids) for p in prompts]})[{row}]")
     return w.body(f"of sequence {row} in a packed row", "of the sequence alone")

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from fuzz.errors import UsageProblem
 from fuzz.repro import calls
+from fuzz.repro.blocks import DECODER
 from fuzz.repro.facts import geometry_of
 from fuzz.repro.layout import literal
 from fuzz.repro.prompts import Prompt, batch_of, collate, prompt_of, tokens_of
-from fuzz.repro.writer import DECODER, Body, Writer
+from fuzz.repro.writer import Body, Writer
 from strategies.case import Case, Text, Video
 
 COOL = 0.3
@@ -83,7 +84,7 @@ def _other_pixels(w: Writer, prompt: Prompt, number: int, frame: int | None) -> 
     name = "pixel_values_videos" if films else "pixel_values"
     lines = [f'other = inputs["{name}"].clone()']
     if frame is None:
-        lines.append(f"other[{span}] = torch.randn_like(other[{span}])")
+        lines.append(f"other[{span}] *= -1")
     else:
         t, h, v = drawn[at].grid
         deep = geometry_of(w.facts.family).temporal_patch
@@ -93,7 +94,7 @@ def _other_pixels(w: Writer, prompt: Prompt, number: int, frame: int | None) -> 
         place = f"{frame // deep}, :, :, {frame % deep}{':' if last else ''}"
         lines += [
             f"frames = other[{span}].view({t}, {h * v}, 3, {deep}, -1)",
-            f"frames[{place}] = torch.randn_like(frames[{place}])",
+            f"frames[{place}] *= -1",
         ]
     return [*lines, f'changed = {{**inputs, "{name}": other}}']
 

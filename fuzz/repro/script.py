@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +25,9 @@ from fuzz.repro.writer import Body, Writer, compares, needs_flash, of_processor
 from fuzz.target import LOW
 from strategies.case import has_visuals, visuals_of
 from strategies.words import describe
+
+MOST: Final = 60
+"""Lines that no script should have."""
 
 SHOWN: Final = 1e-2
 """A difference from which on it shows although norms and rotary code compute in float32."""
@@ -70,10 +74,18 @@ def script_of(saved: Regression, entry: ledger.Entry | None = None) -> str:
     text = "\n".join(line for block in (*functions, end) for line in block)
     settings = _settings(saved, facts, lane, text)
     code = [line for block in (settings, *functions, end) for line in block]
-    lines = [*_comment(saved, entry), *_imports("\n".join(code)), "", *settings]
+    lines = [*_imports("\n".join(code)), "", *settings]
     for block in (*functions, end):
         lines += ["", "", *block] if lines[-1] else ["", *block]
-    return "\n".join(part for line in lines for part in broken(line)) + "\n"
+    code = [part for line in lines for part in broken(line)]
+    # Where lines are short, what the script says itself is left out of the comment.
+    wholes = [[*_comment(saved, entry, words), *code] for words in ("all", "some", "few")]
+    best = next((whole for whole in wholes if _length(whole) < MOST), wholes[-1])
+    return "\n".join(best) + "\n"
+
+
+def _length(lines: Sequence[str]) -> int:
+    return sum(bool(line.strip()) for line in lines)
 
 
 def _refuse(saved: Regression) -> None:
@@ -177,6 +189,8 @@ def _functions(
     made = [list(blocks.WIDEN)] if lane.wide else []
     made.append(blocks.build(facts, lane, attn))
     made += [list(function) for function in body.functions]
+    if "embed(" in text:
+        made.append(list(blocks.EMBED))
     if "feed(" in text:
         made.append(blocks.feed(_fed(saved, facts, body)))
     if re.search(r"(?<![.\w])generate\(", text):
@@ -194,17 +208,21 @@ def _fed(saved: Regression, facts: Facts, body: Body) -> Fed:
     made = [line for line in lines if any(re.match(rf"{n}\b", line) for n in names)]
     first = [line for line in made if "input_ids" in line and "= {" in line]
     masks = ["attention_mask" in line for line in first]
+    embedded = [", embed(" in line for line in calls]
+    if len(set(embedded)) > 1:
+        raise UsageProblem("an image in two pieces in one of two calls is not supported in scripts")
     return Fed(
         static=saved.case.cache == "static",
         rows="1" if len(saved.case.rows) == 1 else "len(ids)",
         room=saved.case.cache_room,
         linear=facts.linear,
-        cut=any(re.search(r", \[[^\]]*\]\)", line) for line in calls),
+        cut=any(re.search(r", \[[^\]]*\](\)|, embed)", line) for line in calls),
         masked=any(masks),
         mixed=any(masks) and not all(masks),
         placed=any("position_ids" in line for line in made),
         images=any("pixel_values" in line for line in made),
         used=compares(saved),
+        embeds=embedded[0],
     )
 
 
@@ -265,10 +283,13 @@ def seen_on(saved: Regression) -> str:
     return ", ".join(f"{n} {saved.versions[n]}" for n in names if n in saved.versions)
 
 
-def _comment(saved: Regression, entry: ledger.Entry | None) -> list[str]:
+def _comment(saved: Regression, entry: ledger.Entry | None, words: str) -> list[str]:
+    told = f" Claim: {sentence_of(saved.property)}." if words == "all" else ""
+    what = what_of(saved, entry)
+    what = what.partition(" (tolerance")[0] if words == "few" else what
     paragraphs = [
-        f"{family_of(saved.target.family).title}: {what_of(saved, entry)}.",
-        f"Smallest case: {describe(saved.case)}. Claim: {sentence_of(saved.property)}.",
+        f"{family_of(saved.target.family).title}: {what}.",
+        f"Smallest case: {describe(saved.case)}.{told}",
     ]
     for name in saved.target.plants:
         paragraphs.append(

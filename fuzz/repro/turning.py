@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 from fuzz.errors import UsageProblem
+from fuzz.repro.blocks import DECODER
 from fuzz.repro.prompts import batch_of
-from fuzz.repro.writer import DECODER, Body, Writer
+from fuzz.repro.writer import Body, Writer
 
 POSITIONS = (
     "def positions_in(model, call):  # as they reach the rotary module, over all calls",

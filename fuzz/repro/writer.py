@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise, takewhile
-from typing import Final
 
 from fuzz.regression import Regression
 from fuzz.repro import calls
@@ -15,11 +14,6 @@ from fuzz.repro.prompts import Batch, Picture, batch_of
 from fuzz.target import FLASH
 from strategies.case import Case
 from strategies.validity import is_generate
-
-DECODER: Final = (
-    'next(m for m in model.modules() if hasattr(m, "embed_tokens") and hasattr(m, "layers"))'
-)
-"""The source that finds a model's decoder, wherever a release has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +53,8 @@ class Writer:
         lines: what is written so far.
         again: whether the same images can be in several batches.
         drawn: the pixels that are there, by their variable.
+        built: the source of a fresh model, "" for one of the target's attention.
+        dtype: the source of the dtype that pixels are drawn in.
     """
 
     facts: Facts
@@ -66,6 +62,12 @@ class Writer:
     lines: list[str] = field(default_factory=list)
     again: bool = False
     drawn: dict[str, tuple[Picture, ...]] = field(default_factory=dict)
+    built: str = ""
+    dtype: str = "model.dtype"
+
+    def __post_init__(self) -> None:
+        """Take the model that most scripts build."""
+        self.built = self.built or f'build("{self.saved.target.attn}")'
 
     @property
     def compares(self) -> bool:
@@ -77,7 +79,7 @@ class Writer:
         pixels, frames = self.pixels(batch.pictures), self.pixels(batch.films, "frames")
         lines = calls.inputs_of(self.facts, batch, name, pixels, frames)
         if case.entry == "forward":
-            lines += calls.places_of(self.facts, case, batch, name, self.saved.target.attn)
+            lines += calls.places_of(self.facts, case, batch, name, self.built)
             if not batch.seen:
                 lines = _merged(lines)
         if case.entry == "generate-embeds":
@@ -94,20 +96,20 @@ class Writer:
             kind: the variable that they go into, where they are used again.
         """
         if not self.again or not pictures:
-            return calls.pixels_of(pictures) if pictures else ""
+            return calls.pixels_of(pictures, self.dtype) if pictures else ""
         for variable, drawn in self.drawn.items():
             if (place := _place(drawn, pictures)) is not None:
                 return variable + place
         variable = kind + (f"_{len(self.drawn) + 1}" if self.drawn else "")
         self.drawn[variable] = pictures
-        self.lines.append(f"{variable} = {calls.pixels_of(pictures)}")
+        self.lines.append(f"{variable} = {calls.pixels_of(pictures, self.dtype)}")
         return variable
 
     def call(
         self, case: Case, batch: Batch, into: str = "", name: str = "inputs", *, split: bool = True
     ) -> None:
         """Write a call; the logits of its real tokens go into a variable where there is one."""
-        source = calls.call_of(self.facts, case, batch, name, split=split)
+        source = calls.call_of(self.facts, case, batch, name, self.built, split=split)
         if not into:
             self.lines.append(source.removesuffix(".logits"))
             return

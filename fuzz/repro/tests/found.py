@@ -38,6 +38,7 @@ FOUR = (Text(4),)
 TWO = (FOUR, (Text(2),))
 LLAMA = {"family": "llama"}
 GLM = {"family": "glm4v"}
+LLAVA = {"family": "llava"}
 QWEN3 = {"family": "qwen3_vl"}
 
 
@@ -121,6 +122,35 @@ FOUND = {
         "padding_invariance",
         Case(rows=((FILM, Text(2)),), extra_padding=2, entry="generate", decode=2),
         "padding-leak",
+    ),
+    "later-image": Broken(
+        "causality", Case(rows=((Text(2), Image(56, 84)), (Text(3),))), "causal-off-by-one"
+    ),
+    "later-text": Broken("causality", Case(rows=(IMAGE,)), "causal-off-by-one", QWEN3),
+    "later-frames": Broken(
+        "causality", Case(rows=((Text(2), FILM),), entry="forward-implicit"), "causal-off-by-one"
+    ),
+    "two-pieces": Broken(
+        "cache_agreement", Case(rows=((Image(56, 84),),), chunks=(3,)), "positions-restart"
+    ),
+    "two-pieces-llava": Broken(
+        "cache_agreement", Case(rows=((TINY,),), chunks=(5,)), "cache-slot-overwritten", LLAVA
+    ),
+    "packed-images": Broken(
+        "packing_invariance", Case(rows=(IMAGE, (Text(1), Image(30, 60)))), "packing-ignored"
+    ),
+    "packed-text": Broken("packing_invariance", Case(rows=(FOUR, IMAGE)), "packing-ignored", QWEN3),
+    "packed-llava": Broken(
+        "packing_invariance",
+        Case(rows=((TINY, Text(1)), FOUR)),
+        "packing-ignored",
+        LLAVA,
+    ),
+    "low-image": Broken("low_precision", Case(rows=(IMAGE,), gain=3.0), "half-mask-too-small"),
+    "low-frames": Broken(
+        "low_precision",
+        Case(rows=((FILM, Text(2)),), entry="forward-implicit", gain=3.0),
+        "half-mask-too-small",
     ),
     "neighbours": Broken(
         "batch_invariance",
