@@ -299,5 +299,6 @@ def _comment(saved: Regression, entry: ledger.Entry | None, words: str) -> list[
     known = f"; affects {entry.affects}" if entry else ""
     url = f"; {entry.url}" if entry and entry.url else ""
     exits = "Exits with 1: it happens, 0: gone, 2: cannot tell"
-    paragraphs.append(f"Seen with {seen_on(saved)}{known}{url}. {exits}.")
+    seen = f"Seen with {seen_on(saved)}{known}{url}."
+    paragraphs.append(seen if words == "few" else f"{seen} {exits}.")
     return comment([" ".join(paragraphs)])
