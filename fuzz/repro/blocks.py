@@ -24,6 +24,7 @@ class Lane:
         experts: whether experts have to be computed one after the other, since the other ways know
             no float64.
         plant: lines that stand for a defect, put into a freshly built ``model``.
+        plain: whether the weights are those that the model is built with.
     """
 
     dtype: str
@@ -32,6 +33,7 @@ class Lane:
     gain: float
     experts: bool
     plant: tuple[str, ...] = ()
+    plain: bool = False
 
 
 KNOWN = (
@@ -106,7 +108,9 @@ def build(facts: Facts, lane: Lane, attn: str) -> list[str]:
     std = f"        std = 0.1 if p.ndim < 2 else {matrix}"
     mean = '("norm" in name and "weight" in name)'
     hides = "  # the usual std of 0.02 hides positions"
-    if lane.dtype:
+    if lane.plain:
+        lines.insert(1, "    torch.manual_seed(0)")
+    elif lane.dtype:
         lines += [
             "    torch.manual_seed(0)",
             f"    for name, p in model.named_parameters():{hides}",

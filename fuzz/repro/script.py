@@ -130,6 +130,9 @@ def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
     native = "float64" if saved.target.dtype == "exact" else "float32"
     if facts.family.kind in SAMPLES_FLOAT32 and _any_image(saved) and not wide:
         native = "float32"
+    # Patches turn far enough, whatever they are.
+    plain = saved.signature.what == "vision rotation"
+    native = "float32" if plain else native
     dtype = "" if low else "bfloat16" if flash else native
     return Lane(
         dtype=dtype,
@@ -137,6 +140,7 @@ def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
         cuda=flash or saved.target.device != "cpu",
         gain=COOL if saved.property == "visibility" else saved.case.gain,
         experts=dtype == "float64" and has_experts(facts.family),
+        plain=plain,
         plant=blocks.SHORT_TABLE if saved.target.plants else (),
     )
 
@@ -155,7 +159,7 @@ def _needs_wide(saved: Regression) -> bool:
     if what.startswith("position ids"):
         return False  # whole numbers
     eager = "eager" in (saved.target.attn, *re.findall(r"\w+", what))
-    fine = saved.property in ("rotary_reference", "visibility")
+    fine = saved.property in ("rotary_reference", "visibility") and "rotation" not in what
     return eager or fine or _difference(saved) < SHOWN
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fuzz.errors import UsageProblem
 from fuzz.repro.blocks import DECODER
 from fuzz.repro.prompts import batch_of
+from fuzz.repro.rotations import images_body, text_body
 from fuzz.repro.writer import Body, Writer
 
 POSITIONS = (
@@ -32,6 +33,10 @@ def rotary_body(w: Writer) -> Body:
         return _positions(w)
     if what == "far out = at 0":
         return _far_out(w)
+    if what == "text rotation":
+        return text_body(w)
+    if what == "vision rotation":
+        return images_body(w)
     raise UsageProblem(f"rotary_reference of {what} is not supported in scripts")
 
 

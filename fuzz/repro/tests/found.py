@@ -152,6 +152,14 @@ FOUND = {
         Case(rows=((FILM, Text(2)),), entry="forward-implicit", gain=3.0),
         "half-mask-too-small",
     ),
+    "turned": Broken("rotary_reference", Case(rows=(TWO[0],)), "another-base", LLAMA),
+    "turned-rows": Broken("rotary_reference", Case(rows=TWO), "wrong-half"),
+    "turned-neighbours": Broken("rotary_reference", Case(rows=(TWO[0],)), "wrong-half", GLM),
+    "turned-patches": Broken("rotary_reference", Case(rows=(IMAGE,)), "vision-axes-exchanged"),
+    "turned-frames": Broken("rotary_reference", Case(rows=((FILM,),)), "patches-in-rows"),
+    "turned-windows": Broken(
+        "rotary_reference", Case(rows=(IMAGE,)), "vision-axes-exchanged", {"family": "qwen2_5_vl"}
+    ),
     "neighbours": Broken(
         "batch_invariance",
         Case(rows=(IMAGE, (Text(1), Image(30, 60))), entry="forward-implicit"),
