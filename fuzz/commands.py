@@ -29,7 +29,7 @@ from fuzz.reports.keep import open_reports
 from fuzz.session import Options, Report
 from fuzz.target import Target
 from fuzz.terminal import Terminal
-from strategies.case import CaseError
+from strategies.reading import CaseError
 
 JOURNALS = Path(".ropefuzz")
 

@@ -10,7 +10,7 @@ from fuzz.families.family import Family
 
 ONLY_WITH_IMAGES: Final = ("clean_rejection", "image_independence")
 """Properties that say nothing about a text model; the strategies know why."""
-NO_IMAGES: Final = "the target takes no images"
+NO_IMAGES: Final = "the target takes no images and no audio"
 HEADER: Final = "| family | stands for | since | rotary embedding | video | special |"
 VIDEO: Final = {
     "block": "in one block",
@@ -42,7 +42,7 @@ def rotary_of(family: Family) -> str:
 def not_applicable(family: Family) -> dict[str, str]:
     """Return the properties that say nothing about a family in any release, with the reason."""
     reasons = dict(family.not_applicable)
-    if "vision_config" not in family.config:
+    if "vision_config" not in family.config and not family.audio:
         reasons.update(dict.fromkeys(ONLY_WITH_IMAGES, NO_IMAGES))
     return dict(sorted(reasons.items()))
 
@@ -53,6 +53,8 @@ def lines() -> Iterator[str]:
         yield f"{family.name}: {family.title}, since transformers {family.since}"
         yield f"  rotary embedding: {rotary_of(family)}"
         yield f"  video: {VIDEO[family.video]}{_reason(family.without_video)}"
+        if family.audio:
+            yield f"  audio: in {family.audio}"
         yield f"  special: {family.special}"
         for name, reason in not_applicable(family).items():
             yield f"  {name} is not applicable: {reason}"

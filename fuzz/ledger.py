@@ -18,7 +18,7 @@ from fuzz.files import read_json, write_text
 from fuzz.regression import LEDGER
 from fuzz.target import ATTENTION, Target
 from fuzz.verdict import Signature
-from strategies.case import Case, has_visuals, videos_of
+from strategies.case import Case, media_of, videos_of
 
 FORMAT_VERSION: Final = 1
 UNLISTED: Final = "unlisted"
@@ -45,7 +45,7 @@ class Entry:
         when: fields of a case and the values they must have, so that the entry does not cover
             what fails alike for another reason; empty for any case.
         sliding_window: whether it is limited to targets whose text model has a sliding window.
-        images: whether it is limited to cases with an image or a video.
+        images: whether it is limited to cases with an image, a video or audio.
         videos: whether it is limited to cases with a video.
     """
 
@@ -137,7 +137,7 @@ def covers(
         return False
     if entry.attn not in ("", target.attn) or (entry.sliding_window and not sliding_window):
         return False
-    if entry.images and not has_visuals(case):
+    if entry.images and not any(map(media_of, case.rows)):
         return False
     if entry.videos and not any(map(videos_of, case.rows)):
         return False

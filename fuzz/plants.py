@@ -169,6 +169,12 @@ PLANTS: Final[dict[str, Plant]] = {
             family="llama_yarn",
         ),
         Plant(
+            "audio-frames-twice",
+            "the audio tower numbers its frames two by two",
+            "rotary_reference",
+            family="glmasr",
+        ),
+        Plant(
             "cache-slot-overwritten",
             "the slot of the last token in a cache is overwritten with zeros by the next piece",
             "cache_agreement",

@@ -18,7 +18,8 @@ from fuzz.finding import Finding, takes_two
 from fuzz.plants import PLANT_NAMES
 from fuzz.target import ATTENTION, DTYPES, REAL, WEIGHTS, Target, target_from_plain, target_to_plain
 from fuzz.verdict import Signature
-from strategies.case import Case, CaseError, from_plain, to_json, to_plain
+from strategies.case import Case, from_plain, to_json, to_plain
+from strategies.reading import CaseError
 from strategies.simpler import size_of
 from strategies.words import describe
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
+
+from strategies.reading import (
+    CaseError,
+    as_integer,
+    as_list,
+    as_natural,
+    as_number,
+    as_object,
+    as_truth,
+    one_of,
+    shown,
+)
 
 Side: TypeAlias = Literal["left", "right"]
 Entry: TypeAlias = Literal["forward", "forward-implicit", "generate", "generate-embeds"]
@@ -19,10 +29,6 @@ HOWS: Final[tuple[How, ...]] = get_args(How)
 CACHE_KINDS: Final[tuple[CacheKind, ...]] = get_args(CacheKind)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 GAINS: Final[tuple[float, ...]] = (1.0, 0.3, 3.0)
-
-
-class CaseError(ValueError):
-    """A case's data does not have the form of a case; the message names the field."""
 
 
 class Printer(Protocol):
@@ -77,10 +83,23 @@ class Video:
     seconds: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A recording of one channel, as the user hands it over.
+
+    Attributes:
+        samples: how many, :data:`RATE` a second (1 or more).
+    """
+
+    samples: int
+
+
 TICK: Final = 1 / 64
 """Seconds: float32 rounds none of its multiples, nor a temporal position made of one."""
+RATE: Final = 16_000
+"""Samples of a second of audio, as the models' feature extractors ask for them."""
 
-Segment: TypeAlias = Text | Image | Video
+Segment: TypeAlias = Text | Image | Video | Audio
 Row: TypeAlias = tuple[Segment, ...]
 
 
@@ -183,6 +202,11 @@ def videos_of(row: Row) -> tuple[Video, ...]:
 
 def visuals_of(row: Row) -> tuple[Image | Video, ...]:
     """Return the images and videos of a row, in order."""
+    return tuple(s for s in row if isinstance(s, (Image, Video)))
+
+
+def media_of(row: Row) -> tuple[Image | Video | Audio, ...]:
+    """Return the images, videos and recordings of a row, in order."""
     return tuple(s for s in row if not isinstance(s, Text))
 
 
@@ -199,6 +223,12 @@ def has_videos(case: Case) -> bool:
 def has_visuals(case: Case) -> bool:
     """Tell whether any row of the batch (not of the history) holds an image or a video."""
     return any(visuals_of(row) for row in case.rows)
+
+
+def has_audio(case: Case) -> bool:
+    """Tell whether any row of the batch or of the history holds audio."""
+    rows = (*case.rows, *(call.row for call in case.history))
+    return any(isinstance(s, Audio) for row in rows for s in row)
 
 
 # --- plain data -------------------------------------------------------------------------
@@ -233,7 +263,7 @@ def from_plain(data: object) -> Case:
     Raises:
         CaseError: a field is missing, unknown, of the wrong type or out of range.
     """
-    table = _mapping(data, "case")
+    table = as_object(data, "case")
     known = {f.name for f in fields(Case)}
     for name in table:
         if name not in known:
@@ -272,131 +302,83 @@ def _segment_to_plain(segment: Segment) -> dict[str, Any]:
         case Video(frames, width, height, seconds):
             plain: dict[str, Any] = {"video": [frames, width, height]}
             return plain if seconds == 1.0 else {**plain, "seconds": seconds}
-
-
-def _mapping(data: object, where: str) -> Mapping[str, object]:
-    if not isinstance(data, dict):
-        raise CaseError(f"{where}: expected an object, got {_kind(data)}")
-    return data
-
-
-def _list(data: object, where: str) -> list[object]:
-    if not isinstance(data, list):
-        raise CaseError(f"{where}: expected a list, got {_kind(data)}")
-    return data
-
-
-def _integer(data: object, where: str, low: int | None = None) -> int:
-    if not isinstance(data, int) or isinstance(data, bool):
-        raise CaseError(f"{where}: expected a whole number, got {_kind(data)}")
-    if low is not None and data < low:
-        raise CaseError(f"{where}: expected {low} or more, got {data}")
-    return data
-
-
-def _natural(data: object, where: str) -> int:
-    return _integer(data, where, 0)
-
-
-def _number(data: object, where: str) -> float:
-    # Infinity and NaN pass Python's JSON reader, but nobody else's.
-    is_number = isinstance(data, (int, float)) and not isinstance(data, bool)
-    if is_number and 0 < (number := cast(float, data)) <= sys.float_info.max:
-        return float(number)
-    raise CaseError(f"{where}: expected a finite number above 0, got {_kind(data)}")
-
-
-def _truth(data: object, where: str) -> bool:
-    if not isinstance(data, bool):
-        raise CaseError(f"{where}: expected true or false, got {_kind(data)}")
-    return data
-
-
-def _one_of(*allowed: str) -> Callable[[object, str], Any]:
-    def read(data: object, where: str) -> str:
-        if data not in allowed:
-            raise CaseError(f"{where}: expected one of {', '.join(allowed)}, got {_kind(data)}")
-        return str(data)
-
-    return read
+        case Audio(samples):
+            return {"audio": samples}
 
 
 def _segment(data: object, where: str) -> Segment:
-    table = _mapping(data, where)
+    table = as_object(data, where)
     match dict(table):
         case {"text": n, **rest} if not rest:
-            return Text(_natural(n, f"{where}.text"))
+            return Text(as_natural(n, f"{where}.text"))
         case {"image": [w, h], **rest} if not rest:
-            return Image(_natural(w, f"{where}.image"), _natural(h, f"{where}.image"))
+            return Image(as_natural(w, f"{where}.image"), as_natural(h, f"{where}.image"))
         case {"video": [n, w, h], **rest} if set(rest) <= {"seconds"}:
             here = f"{where}.video"
-            sizes = _integer(n, here, 1), _natural(w, here), _natural(h, here)
+            sizes = as_integer(n, here, 1), as_natural(w, here), as_natural(h, here)
             return Video(*sizes, _ticks(rest.get("seconds", 1.0), f"{where}.seconds"))
+        case {"audio": n, **rest} if not rest:
+            return Audio(as_integer(n, f"{where}.audio", 1))
     raise CaseError(
-        f'{where}: expected {{"text": n}}, {{"image": [width, height]}} or '
-        f'{{"video": [frames, width, height]}}, got {_kind(data)}'
+        f'{where}: expected {{"text": n}}, {{"image": [width, height]}}, '
+        f'{{"video": [frames, width, height]}} or {{"audio": samples}}, got {shown(data)}'
     )
 
 
 def _ticks(data: object, where: str) -> float:
-    seconds = _number(data, where)
+    seconds = as_number(data, where)
     if seconds % TICK:
-        raise CaseError(f"{where}: expected a multiple of 1/64 second, got {_kind(data)}")
+        raise CaseError(f"{where}: expected a multiple of 1/64 second, got {shown(data)}")
     return seconds
 
 
 def _row(data: object, where: str) -> Row:
-    return tuple(_segment(s, f"{where}[{i}]") for i, s in enumerate(_list(data, where)))
+    return tuple(_segment(s, f"{where}[{i}]") for i, s in enumerate(as_list(data, where)))
 
 
 def _rows(data: object, where: str) -> tuple[Row, ...]:
-    rows = tuple(_row(r, f"{where}[{i}]") for i, r in enumerate(_list(data, where)))
+    rows = tuple(_row(r, f"{where}[{i}]") for i, r in enumerate(as_list(data, where)))
     if not rows:
         raise CaseError(f"{where}: expected at least one row")
     return rows
 
 
 def _chunks(data: object, where: str) -> tuple[int, ...]:
-    return tuple(_integer(n, f"{where}[{i}]", 1) for i, n in enumerate(_list(data, where)))
+    return tuple(as_integer(n, f"{where}[{i}]", 1) for i, n in enumerate(as_list(data, where)))
 
 
 def _calls(data: object, where: str) -> tuple[Call, ...]:
     calls = []
-    for i, item in enumerate(_list(data, where)):
+    for i, item in enumerate(as_list(data, where)):
         here = f"{where}[{i}]"
-        table = _mapping(item, here)
+        table = as_object(item, here)
         if set(table) != {"row", "entry"}:
             raise CaseError(f"{here}: expected the fields 'row' and 'entry', got {sorted(table)}")
-        entry = _one_of(*ENTRIES)(table["entry"], f"{here}.entry")
+        entry = one_of(*ENTRIES)(table["entry"], f"{here}.entry")
         calls.append(Call(_row(table["row"], f"{here}.row"), entry))
     return tuple(calls)
 
 
-def _kind(data: object) -> str:
-    text = repr(data)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
 _FIELDS: Final[dict[str, Any]] = {
     "rows": _rows,
-    "side": _one_of(*get_args(Side)),
-    "extra_padding": _natural,
-    "entry": _one_of(*ENTRIES),
-    "mode": _one_of(*MODES),
-    "attention_mask": _truth,
-    "cache": _one_of(*CACHE_KINDS),
-    "cache_room": _natural,
+    "side": one_of(*get_args(Side)),
+    "extra_padding": as_natural,
+    "entry": one_of(*ENTRIES),
+    "mode": one_of(*MODES),
+    "attention_mask": as_truth,
+    "cache": one_of(*CACHE_KINDS),
+    "cache_room": as_natural,
     "chunks": _chunks,
-    "decode": _natural,
-    "crop": _natural,
+    "decode": as_natural,
+    "crop": as_natural,
     "between": _calls,
-    "how": _one_of(*HOWS),
-    "turn": _natural,
-    "offset": _natural,
-    "gap": _natural,
-    "gap_at": _natural,
+    "how": one_of(*HOWS),
+    "turn": as_natural,
+    "offset": as_natural,
+    "gap": as_natural,
+    "gap_at": as_natural,
     "history": _calls,
-    "extra_placeholders": _integer,
-    "gain": _number,
-    "seed": _natural,
+    "extra_placeholders": as_integer,
+    "gain": as_number,
+    "seed": as_natural,
 }

@@ -6,7 +6,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from strategies.case import GAINS, CacheKind, Call, Case, Entry, Mode, Side, images_of
+from strategies.audio import recordings
+from strategies.case import GAINS, CacheKind, Call, Case, Entry, Mode, Side, Text, images_of
 from strategies.earlier_calls import earlier_calls, possible
 from strategies.feedings import MAX_DECODE, caches, feedings, shifts
 from strategies.generation import generations
@@ -80,7 +81,7 @@ def cases(geometry: Geometry, kind: Kind = "any") -> st.SearchStrategy[Case]:
     if kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     if kind not in kinds_for(geometry):
-        raise ValueError(f"kind {kind!r} needs a target that takes images")
+        raise ValueError(f"kind {kind!r} needs a target that takes images or audio")
     demands = KINDS[kind]
     if demands.generated:
         budget = min(MAX_TOKENS // 2, _budget(geometry, demands))
@@ -196,6 +197,8 @@ def _budget(geometry: Geometry, demands: Demands) -> int:
 def _invalid(draw: st.DrawFn, geometry: Geometry) -> Case:
     """Draw a case with one flaw and little else: what refuses it runs before anything else."""
     entry = draw(_IMAGE_ENTRIES)
+    if geometry.audio:
+        return draw(_wrong_count(geometry, entry))
     # Half of the budget, so that the image that follows fits into the rest.
     prompt = Prompt(images=MAX_IMAGES - 1, budget=MAX_TOKENS // 2)
     rows = list(draw(batches_of_rows(geometry, Demands(), prompt)))
@@ -223,6 +226,23 @@ def _invalid(draw: st.DrawFn, geometry: Geometry) -> Case:
         side="right" if padded and entry in _FORWARD and draw(_BOOLEANS) else "left",
         decode=1 if is_generate(entry) else 0,
         extra_placeholders=extra,
+    )
+
+
+@st.composite
+def _wrong_count(draw: st.DrawFn, geometry: Geometry, entry: Entry) -> Case:
+    """Draw a case whose first recording has placeholders too many or too few."""
+    prompt = Prompt(budget=MAX_TOKENS // 2)
+    # Of a recording that comes first, for that is where too many and too few are placed.
+    audio = draw(recordings(geometry, MAX_TOKENS // 4))
+    first, *rest = draw(batches_of_rows(geometry, Demands(), prompt))
+    extra = draw(_extra_placeholders(audio.samples // geometry.audio_step))
+    text = tuple(s for s in first if isinstance(s, Text))
+    return Case(
+        rows=((audio, *text), *rest),
+        entry=entry,
+        decode=1 if is_generate(entry) else 0,
+        extra_placeholders=extra if extra > 0 or audio.samples > geometry.audio_step else -extra,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from strategies.case import GAINS, HOWS, Case, Row, visuals_of
+from strategies.case import GAINS, HOWS, Case, Row, media_of
 from strategies.geometry import Geometry, estimated_tokens
 from strategies.validity import may_be_padded
 from strategies.weighted import weighted
@@ -47,7 +47,7 @@ def generations(
         turn = 0
     if how == "lookup" or turn:
         rows, padding = rows[:1], 0
-    text = not any(visuals_of(row) for row in rows)
+    text = not any(media_of(row) for row in rows)
     embeds = how == "greedy" and not turn and text and geometry.takes_embeddings
     return Case(
         rows=rows,

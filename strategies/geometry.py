@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from strategies.case import Image, Row, Text, Video
+from strategies.case import Audio, Image, Row, Text, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,12 @@ class Geometry:
         step_tokens: tokens around the placeholders of each of its temporal patches (a timestamp,
             start, end).
         videos_beside_images: whether one call takes images as well as videos.
+        audio: whether the target takes audio; the five fields below mean nothing if not.
+        audio_hop: samples from one frame of features to the next.
+        audio_step: samples that one placeholder token stands for.
+        audio_window: samples that the audio tower sees at a time.
+        most_windows: windows of a recording; what is longer is cut off.
+        audio_tokens: tokens around the placeholders of a recording (start, end).
     """
 
     images: bool
@@ -71,6 +77,12 @@ class Geometry:
     video_tokens: int = 0
     step_tokens: int = 0
     videos_beside_images: bool = True
+    audio: bool = False
+    audio_hop: int = 1
+    audio_step: int = 1
+    audio_window: int = 1
+    most_windows: int = 1
+    audio_tokens: int = 0
 
     @property
     def cell(self) -> int:
@@ -159,6 +171,11 @@ def _estimated_tiles(geometry: Geometry, image: Image | Video) -> int:
     return max(1, min(geometry.most_tiles, tiles + 1))
 
 
+def _estimated_audio(geometry: Geometry, audio: Audio) -> int:
+    heard = min(audio.samples, geometry.most_windows * geometry.audio_window)
+    return -(-heard // geometry.audio_step)
+
+
 def accepts_size(geometry: Geometry, image: Image | Video) -> bool:
     """Tell whether the processor has to accept an image of this size (any area is fine)."""
     short, long = sorted((image.width, image.height))
@@ -171,6 +188,9 @@ def estimated_tokens(geometry: Geometry, row: Row) -> int:
     for segment in row:
         if isinstance(segment, Text):
             total += segment.tokens
+            continue
+        if isinstance(segment, Audio):
+            total += geometry.audio_tokens + _estimated_audio(geometry, segment)
             continue
         total += estimated_cells(geometry, segment)
         if isinstance(segment, Image):

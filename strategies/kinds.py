@@ -35,7 +35,7 @@ class Demands:
         valid: whether the target has to run the case (else it has to refuse it).
         rows: fewest rows.
         tokens: fewest tokens in the longest row.
-        images: fewest images, in all rows together.
+        images: fewest images (of a target that takes audio, recordings), in all rows together.
         extra_padding: fewest columns of extra padding.
         history: fewest earlier calls.
         fed_in_pieces: whether the sequence has to reach the cache in two pieces or more.
@@ -83,10 +83,10 @@ KINDS: Final[Mapping[Kind, Demands]] = {
 
 
 def kinds_for(geometry: Geometry) -> tuple[Kind, ...]:
-    """Return the kinds that :func:`cases` can draw: without images, nothing is invalid."""
+    """Return the kinds that :func:`cases` can draw: of text alone, nothing is invalid."""
 
     def possible(demands: Demands) -> bool:
-        return geometry.images or (demands.valid and not demands.images)
+        return geometry.images or geometry.audio or (demands.valid and not demands.images)
 
     kinds: tuple[Kind, ...] = get_args(Kind)
     return tuple(kind for kind in kinds if possible(KINDS[kind]))

@@ -1,4 +1,4 @@
-"""The rows of a batch: text, images and videos, within a budget of tokens."""
+"""The rows of a batch: text, images, videos and audio, within a budget of tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from strategies.case import Image, Row, Segment, Text, images_of
+from strategies.audio import more_recordings, with_audio
+from strategies.case import Image, Row, Segment, Text, media_of
 from strategies.geometry import Geometry, estimated_tokens
 from strategies.image_sizes import image_sizes
 from strategies.kinds import Demands
@@ -35,9 +36,9 @@ class Prompt:
     """What one row may hold.
 
     Attributes:
-        text_only: whether the images that are drawn are left out again. They are drawn all the
-            same, so that the shrinker can change the entry point and keep the text.
-        images: most images.
+        text_only: whether the images and recordings that are drawn are left out again. They are
+            drawn all the same, so that the shrinker can change the entry point and keep the text.
+        images: most images; none, and no recording either.
         budget: most tokens, estimated.
         cap: most tokens of one run of text.
     """
@@ -57,10 +58,14 @@ def batches_of_rows(
     if draw(_RARELY):
         # Rows of one length need no padding and so no mask: chance alone hardly draws them.
         rows = rows[:1] * len(rows)
-    count = sum(len(images_of(row)) for row in rows)
-    for image in draw(_more_images(geometry, demands.images))[count:]:
+    count = sum(len(media_of(row)) for row in rows)
+    more = more_recordings if geometry.audio else _more_images
+    for segment in draw(more(geometry, demands.images))[count:]:
+        if not isinstance(segment, Image):
+            rows.append((segment,))
+            continue
         at = draw(st.integers(0, len(rows) - 1))
-        rows[at] = (*rows[at], fitted(geometry, image, IMAGE_BUDGET))
+        rows[at] = (*rows[at], fitted(geometry, segment, IMAGE_BUDGET))
     missing = demands.tokens - max(estimated_tokens(geometry, row) for row in rows)
     if missing > 0:
         rows = [_lengthened(row, missing) if row == rows[0] else row for row in rows]
@@ -69,7 +74,7 @@ def batches_of_rows(
 
 @st.composite
 def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
-    """Draw one prompt: text, then images, each with text after it."""
+    """Draw one prompt: text, then images, each with text after it; or text and recordings."""
     images: list[Image] = []
     texts: list[int] = []
     if geometry.images:
@@ -95,7 +100,8 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
         if tokens:
             row.append(Text(tokens))
             left -= tokens
-    return tuple(row)
+    most = 0 if prompt.text_only else prompt.images
+    return draw(with_audio(geometry, tuple(row), most, prompt.budget))
 
 
 def _lengthened(row: Row, tokens: int) -> Row:
@@ -124,8 +130,8 @@ def _lists_of_images(geometry: Geometry, most: int) -> st.SearchStrategy[list[Im
 
 
 @lru_cache(maxsize=64)
-def _more_images(geometry: Geometry, count: int) -> st.SearchStrategy[list[Image]]:
-    sizes = image_sizes(geometry) if count else st.nothing()
+def _more_images(geometry: Geometry, count: int) -> st.SearchStrategy[list[Segment]]:
+    sizes: st.SearchStrategy[Segment] = image_sizes(geometry) if count else st.nothing()
     return st.lists(sizes, min_size=count, max_size=count)
 
 

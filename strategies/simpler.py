@@ -15,6 +15,7 @@ from strategies.case import (
     GAINS,
     HOWS,
     TICK,
+    Audio,
     Call,
     Case,
     Image,
@@ -74,9 +75,9 @@ def simpler(case: Case, geometry: Geometry | None = None) -> Iterator[Case]:
 def size_of(case: Case) -> Size:
     """Return what cases are ordered by: a smaller tuple is a simpler case.
 
-    Fewer earlier calls come first, then fewer rows, images and videos, videos, pixels and text
-    tokens, then the other axes by their distance from the default. Different cases have different
-    sizes, and there is no endless descent.
+    Fewer earlier calls come first, then fewer rows, images and the like, videos, pixels, samples
+    and text tokens, then the other axes by their distance from the default. Different cases have
+    different sizes, and there is no endless descent.
 
     Args:
         case: the case to measure.
@@ -84,12 +85,13 @@ def size_of(case: Case) -> Size:
     calls = (*case.history, *case.between)
     rows = (*case.rows, *(call.row for call in calls))
     segments = [segment for row in rows for segment in row]
-    visuals = [s for s in segments if not isinstance(s, Text)]
+    audio = [s.samples for s in segments if isinstance(s, Audio)]
+    visuals = [s for s in segments if isinstance(s, (Image, Video))]
     videos = [s for s in segments if isinstance(s, Video)]
     return (
         len(calls),
         len(case.rows),
-        len(visuals),
+        len(visuals) + len(audio),
         len(videos),
         case.extra_padding,
         sum(v.frames for v in videos),
@@ -97,6 +99,7 @@ def size_of(case: Case) -> Size:
         sum(i.width + i.height for i in visuals),
         sum(v.seconds != DEFAULT_SECONDS for v in videos),
         sum(v.seconds for v in videos),
+        sum(audio),
         sum(s.tokens for s in segments if isinstance(s, Text)),
         len(segments),
         abs(case.extra_placeholders),
@@ -135,6 +138,8 @@ def _measures(segment: Segment) -> tuple[float, ...]:
             return (width, height)
         case Video(frames, width, height, seconds):
             return (width, height, frames, seconds)
+        case Audio(samples):
+            return (samples,)
 
 
 def _thin(case: Case, geometry: Geometry | None) -> Iterator[Case]:
@@ -316,6 +321,9 @@ def _smaller_segments(segment: Segment) -> Iterator[Segment]:
     if isinstance(segment, Text):
         # A run of no tokens is the segment left out, which comes under shorter rows.
         yield from (Text(n) for n in _below(segment.tokens, 1))
+        return
+    if isinstance(segment, Audio):
+        yield from (Audio(n) for n in _below(segment.samples, 1))
         return
     if isinstance(segment, Video):
         yield from _smaller_videos(segment)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from strategies.case import (
     DEFAULT,
     TICK,
+    Audio,
     Case,
     Entry,
     Image,
     Row,
     Text,
     Video,
+    media_of,
     videos_of,
     visuals_of,
 )
@@ -40,13 +42,13 @@ def may_be_padded(rows: tuple[Row, ...], extra_padding: int) -> bool:
 def trainable(rows: tuple[Row, ...]) -> bool:
     """Tell whether any row has a token to predict: one after its first, placeholders left out.
 
-    An image or a video is followed by its end marker. Without any such token the loss is a mean of
-    nothing.
+    An image, a video and audio are followed by their end marker. Without any such token the loss
+    is a mean of nothing.
 
     Args:
         rows: the prompts of the batch.
     """
-    return any(_text(row) > 1 or visuals_of(row) for row in rows)
+    return any(_text(row) > 1 or media_of(row) for row in rows)
 
 
 def mixed(rows: tuple[Row, ...]) -> bool:
@@ -86,6 +88,11 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
         reasons.append("the target's generate takes no embeddings")
     if visuals and not geometry.images:
         reasons.append("the target takes no images")
+    recordings = max(sum(isinstance(s, Audio) for s in row) for row in rows)
+    if recordings and not geometry.audio:
+        reasons.append("the target takes no audio")
+    elif recordings > 1:
+        reasons.append("the target takes one recording a prompt")
     if any(map(videos_of, rows)) and not geometry.videos:
         reasons.append("the target takes no videos")
     calls = (case.rows, *((call.row,) for call in earlier))
@@ -159,7 +166,7 @@ def _problems_of_training(case: Case) -> Iterator[str]:
     elif case.chunks or case.decode or case.cache != DEFAULT.cache or case.history:
         yield "training is one forward: it takes no cache, no chunks, no decode and no history"
     if not trainable(case.rows):
-        yield "training needs a token to predict: two text tokens in a row, an image or a video"
+        yield "training needs a token to predict: two text tokens in a row, an image or the like"
 
 
 def _problems_of_rows(case: Case) -> Iterator[str]:
@@ -169,18 +176,19 @@ def _problems_of_rows(case: Case) -> Iterator[str]:
     calls += [("history", call.entry, call.row) for call in case.history]
     calls += [("between", call.entry, call.row) for call in case.between]
     for where, entry, row in calls:
-        visuals = visuals_of(row)
-        if not visuals and not _text(row):
+        media = media_of(row)
+        if not media and not _text(row):
             yield f"{where}: a row without a token"
-        if visuals and entry == "generate-embeds":
-            yield f"{where}: generate-embeds takes no images"
+        if media and entry == "generate-embeds":
+            yield f"{where}: generate-embeds takes no images and no audio"
+        if any(isinstance(s, Audio) and s.samples < 1 for s in media):
+            yield f"{where}: audio without samples"
         for video in videos_of(row):
             if video.frames < 1:
                 yield f"{where}: a video without frames"
             if video.seconds <= 0 or video.seconds % TICK:
                 yield f"{where}: a video needs a multiple of 1/64 second above 0"
-    visuals_in_batch = sum(len(visuals_of(row)) for row in case.rows)
-    if case.extra_placeholders and not visuals_in_batch:
+    if case.extra_placeholders and not any(map(media_of, case.rows)):
         yield "extra_placeholders without an image"
 
 
@@ -204,10 +212,12 @@ def _text(row: Row) -> int:
 
 
 def _content(row: Row) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    return _text(row), tuple(sorted(_measures(visual) for visual in visuals_of(row)))
+    return _text(row), tuple(sorted(_measures(visual) for visual in media_of(row)))
 
 
-def _measures(visual: Image | Video) -> tuple[int, ...]:
-    """Return what decides how many tokens an image or a video becomes."""
+def _measures(visual: Image | Video | Audio) -> tuple[int, ...]:
+    """Return what decides how many tokens an image, a video or a recording becomes."""
+    if isinstance(visual, Audio):
+        return (visual.samples,)
     size = visual.width, visual.height
     return size if isinstance(visual, Image) else (*size, visual.frames)

@@ -7,6 +7,8 @@ from typing import Final
 
 from strategies.case import (
     DEFAULT,
+    RATE,
+    Audio,
     Case,
     Entry,
     How,
@@ -14,7 +16,7 @@ from strategies.case import (
     Row,
     Segment,
     Text,
-    visuals_of,
+    media_of,
 )
 from strategies.validity import is_generate, may_be_padded
 
@@ -70,10 +72,15 @@ def describe_image(image: Image, grid: tuple[int, ...], tokens: int) -> str:
     return f"image {image.width}x{image.height}: {shape}{_count(tokens, 'token')}"
 
 
+def describe_audio(audio: Audio, tokens: int) -> str:
+    """Return what a recording becomes, in words."""
+    return f"{_segment(audio)}: {_count(tokens, 'token')}"
+
+
 def _rows(case: Case) -> Iterator[str]:
     rows = case.rows
     if len(rows) == 1:
-        yield _row(rows[0]) + ("" if visuals_of(rows[0]) else ", no image")
+        yield _row(rows[0]) + ("" if media_of(rows[0]) else ", no image")
         return
     alike = len(set(rows)) == 1
     yield f"{_count(len(rows), 'row')}{' alike' if alike else ''}{_batch_padding(case)}"
@@ -90,6 +97,11 @@ def _row(row: Row) -> str:
 def _segment(segment: Segment) -> str:
     if isinstance(segment, Text):
         return _count(segment.tokens, "text token")
+    if isinstance(segment, Audio):
+        # Rounded, several lengths would read alike.
+        seconds = segment.samples / RATE
+        whole = segment.samples % (RATE // 1000)
+        return f"audio of {segment.samples} samples" if whole else f"audio of {seconds:g} s"
     size = f"{segment.width}x{segment.height}"
     if isinstance(segment, Image):
         return f"image {size}"

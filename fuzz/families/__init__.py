@@ -13,6 +13,7 @@ from fuzz.families import (
     glm4v_moe,
     glm46v,
     glm_ocr,
+    glmasr,
     gpt_oss,
     hunyuan_vl,
     idefics3,
@@ -74,6 +75,7 @@ FAMILIES: Final[dict[str, Family]] = {
         cohere2.FAMILY,
         phi3.FAMILY,
         ministral3.FAMILY,
+        glmasr.FAMILY,
     )
 }
 

@@ -19,13 +19,15 @@ class Family:
         config: a small configuration in the form that checkpoints of the family have on disk
             (every release reads that form), with all structure kept: patch and merge sizes,
             proportions of ``mrope_section``, grouped query heads, head size 32.
-        processor: keyword arguments of the image processor, beside its own defaults; none for a
-            text model.
+        processor: keyword arguments of the image or audio processor, beside its own defaults; none
+            for a text model.
         frame_tokens: tokens around an image's cells (its start and end marker).
         special: one sentence on what is special about it.
         placing: how an image becomes tokens and tensors, a name in :mod:`fuzz.worker.placing`;
             "" where that is not known, and images are not drawn.
         video: how a video becomes tokens, a name in :mod:`fuzz.worker.video`, "" where none is.
+        audio: how a recording becomes tokens; ``windows`` (:mod:`fuzz.worker.audio`) or "" where
+            the family takes none.
         without_video: why no videos are drawn, "" for a text model.
         most_tiles: most tiles of an image, a small whole beside them included.
         told_of_tokens: what the model is told of each token beside its id: ``images`` (which ones
@@ -54,6 +56,7 @@ class Family:
     special: str
     placing: str = "grid"
     video: str = ""
+    audio: str = ""
     without_video: str = ""
     most_tiles: int = 1
     told_of_tokens: str = ""

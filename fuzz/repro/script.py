@@ -23,7 +23,7 @@ from fuzz.repro.looking import COOL
 from fuzz.repro.low import low_body
 from fuzz.repro.writer import Body, Writer, compares, needs_flash, of_processor
 from fuzz.target import LOW
-from strategies.case import has_visuals, visuals_of
+from strategies.case import has_audio, has_visuals, visuals_of
 from strategies.words import describe
 
 MOST: Final = 60
@@ -93,6 +93,8 @@ def _refuse(saved: Regression) -> None:
     signature = saved.signature
     if takes_two(saved.property, signature):
         raise UsageProblem("it compares two releases, which a script cannot")
+    if has_audio(saved.case):
+        raise UsageProblem("audio is not supported in scripts")
     if saved.target.model:
         raise UsageProblem(
             f"it was found with the config of {saved.target.model}, which scripts do not write out"

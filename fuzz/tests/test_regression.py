@@ -12,7 +12,8 @@ from fuzz.errors import UsageProblem
 from fuzz.regression import load, regressions_in, save, save_unjudged
 from fuzz.target import Target, target_to_plain
 from fuzz.tests.builders import FIRST, SIGNATURE, finding
-from strategies.case import Case, CaseError, Text, to_plain
+from strategies.case import Case, Text, to_plain
+from strategies.reading import CaseError
 
 
 @pytest.fixture

@@ -32,12 +32,14 @@ class Captured:
             keys, each (batch, heads, tokens, head_dim), with the index into ``positions``.
         vision_turns: the same for the vision tower, each (patches, heads, head_dim), with the
             number of the tower's call.
+        audio_turns: the same for the audio tower, each (windows, heads, frames, head_dim).
         towers: calls of the vision tower, where one is told where images end.
     """
 
     positions: list[torch.Tensor] = field(default_factory=list)
     turns: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     vision_turns: list[tuple[int, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    audio_turns: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
     towers: int = 0
 
 
@@ -65,6 +67,9 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
         for before, after in zip(inputs[:2], outputs, strict=True):
             seen.vision_turns.append((0, before[0].transpose(0, 1), after[0].transpose(0, 1)))
 
+    def on_audio(inputs: tuple[Any, ...], outputs: Any) -> None:
+        seen.audio_turns += zip(inputs[:2], outputs, strict=True)
+
     def on_tower(_module: object, _args: object) -> None:
         seen.towers += 1
 
@@ -77,6 +82,9 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
             stack.enter_context(_wrapped(module, "apply_rotary_pos_emb_vision", on_vision))
         if (images := release.rotary_images(model)) is not None:
             stack.enter_context(_wrapped(images, "apply_rotary_pos_emb", on_images))
+        if (audio := release.audio_tower(model)) is not None:
+            of_audio = release.modeling_module(audio)
+            stack.enter_context(_wrapped(of_audio, "apply_rotary_pos_emb", on_audio))
         yield seen
 
 

@@ -11,10 +11,10 @@ from fuzz.worker.exact import lane
 from fuzz.worker.failure import Failed
 from fuzz.worker.guard.index import OutOfBounds, guarded
 from fuzz.worker.inputs import make_prompt
-from fuzz.worker.placing import IMAGE
+from fuzz.worker.placing import TEXT
 from fuzz.worker.subject import Subject
-from strategies.case import Case, Image, images_of
-from strategies.words import describe_image
+from strategies.case import Audio, Case, Image, Segment, media_of
+from strategies.words import describe_audio, describe_image
 
 BEGINS: Final = "begins at"
 INDEX: Final = "index"
@@ -58,19 +58,21 @@ def explain(
 
 
 def images_in_words(subject: Subject, case: Case) -> list[tuple[str, str]]:
-    """Return what the images of a case become, each size once, with a label; none, nothing.
+    """Return what images and recordings of a case become, each size once, with a label.
 
     An image that cannot be placed is what fails: nothing is said of it.
     """
-    said: dict[Image, str] = {}
+    said: dict[Segment, str] = {}
     for number, row in enumerate(case.rows):
-        images = images_of(row)
         try:
             placed = make_prompt(subject, row, case.seed * 101 + number).images
         except Exception:  # noqa: S112 - it is told by what fails
             continue
-        for image, became in zip(images, placed, strict=True):
+        for segment, became in zip(media_of(row), placed, strict=True):
             grid = became.grid if "image_grid_thw" in became.tensors else ()
-            tokens = sum(kind == IMAGE for kind in became.types)
-            said.setdefault(image, describe_image(image, grid, tokens))
+            tokens = len(became.types) - became.types.count(TEXT)
+            if isinstance(segment, Audio):
+                said[segment] = describe_audio(segment, tokens)
+            elif isinstance(segment, Image):
+                said[segment] = describe_image(segment, grid, tokens)
     return [(IMAGES, "; ".join(said.values()))] if said else []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
-from fuzz.worker import release, video
+from fuzz.worker import audio, release, video
 from fuzz.worker.caches import lacks
 from fuzz.worker.inputs import draw_pixels
 from fuzz.worker.placing import tokens_of_tile
@@ -28,7 +29,7 @@ def geometry_of(subject: Subject) -> Geometry:
     }
     vision = release.vision_config(subject.config)
     if vision is None or not subject.family.placing:
-        return without_images(**sizes)
+        return replace(without_images(**sizes), **audio.sizes(subject))
     if not subject.family.placing.startswith("grid"):
         return _unmerged(subject, vision, sizes)
     processor = subject.processor

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import PIL.Image
 import torch
 
-from fuzz.worker import placing, release, video
+from fuzz.worker import audio, placing, release, video
 from fuzz.worker.exact import LOW
 from fuzz.worker.placing import Block, Placed
 from fuzz.worker.subject import Subject, text_ids
-from strategies.case import Image, Row, Text, Video
+from strategies.case import Audio, Image, Row, Text, Video
+
+FEATURES: Final = "input_features"
+"""What a model calls the features of audio; pixels are all called ``pixel_values...``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,9 @@ class Prompt:
 
     Attributes:
         ids: token ids.
-        types: 0 for text tokens, 1 for image placeholders, 2 for a video's, one per token.
-        images: what each image and each video became.
+        types: 0 for text tokens, 1 for image placeholders, 2 for a video's, 3 for audio's, one per
+            token.
+        images: what each image, each video and each recording became.
         spans: for each of them the half-open range from its first placeholder to its last.
     """
 
@@ -79,11 +83,11 @@ class Batch:
     whole: bool = False
 
     def to(self, dtype: torch.dtype | None) -> Batch:
-        """Return the batch with its pixels in a dtype; None leaves them."""
+        """Return the batch with its pixels and features of audio in a dtype; None leaves them."""
         return replace(
             self,
             tensors={
-                name: x.to(dtype) if name.startswith("pixel_values") else x
+                name: x.to(dtype) if name.startswith("pixel_values") or name == FEATURES else x
                 for name, x in self.tensors.items()
             },
         )
@@ -132,8 +136,8 @@ def make_prompt(
         row: what the row holds.
         seed: draws token ids and pixels, all of them except the last segment's.
         extra_placeholders: placeholder tokens too many (or too few) for the first image or video.
-        last: changes the last token (of a text) or all pixels (of an image or a video) of the last
-            segment, and nothing else.
+        last: changes the last token (of a text) or all pixels or samples (of anything else) of the
+            last segment, and nothing else.
     """
     config = subject.config
     text = text_ids(config)
@@ -161,12 +165,16 @@ def make_prompt(
     return Prompt(tuple(ids), tuple(types), tuple(images), tuple(spans))
 
 
-def _placed(subject: Subject, image: Image | Video, seed: int, extra: int) -> placing.Placed:
+def _placed(
+    subject: Subject, image: Image | Video | Audio, seed: int, extra: int
+) -> placing.Placed:
     # A property builds the rows of its case several times over.
     asked = (image, seed, extra)
     if asked not in subject.placed:
         if isinstance(image, Image):
             made = placing.place(subject, draw_pixels(image, seed), extra)
+        elif isinstance(image, Audio):
+            made = audio.place(subject, image, seed, extra)
         else:
             made = video.place(subject, draw_frames(image, seed), image.seconds, extra)
         subject.placed[asked] = made

@@ -16,6 +16,7 @@ from fuzz.worker.subject import Subject
 TEXT = 0
 IMAGE = 1
 VIDEO = 2
+AUDIO = 3
 """Types of tokens, as ``mm_token_type_ids`` has them."""
 
 
@@ -36,11 +37,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What one image or one video became.
+    """What one image, one video or one recording became.
 
     Attributes:
         ids: its tokens, the markers around it (and within it) included.
-        types: one for each of them, ``IMAGE`` or ``VIDEO`` for a placeholder and else ``TEXT``.
+        types: one for each of them: ``IMAGE``, ``VIDEO`` or ``AUDIO`` for a placeholder, else
+            ``TEXT``.
         span: the half-open range of ``ids`` from its first placeholder to its last.
         tensors: what the model is handed beside the tokens, by the name of the argument; the
             first axis counts patches, tiles or images, so that those of several are joined on it.
@@ -60,6 +62,16 @@ class Placed:
     def is_video(self) -> bool:
         """Whether it is a video's."""
         return "video_grid_thw" in self.tensors
+
+    @property
+    def is_audio(self) -> bool:
+        """Whether it is a recording's."""
+        return "input_features" in self.tensors
+
+    @property
+    def noun(self) -> str:
+        """What it is, in a word."""
+        return "audio" if self.is_audio else "video" if self.is_video else "image"
 
     @property
     def has_grid(self) -> bool:

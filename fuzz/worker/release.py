@@ -144,6 +144,27 @@ def vision_config(config: Any) -> Any:
     return getattr(config, "vision_config", None)
 
 
+def audio_config(config: Any) -> Any:
+    """Return the configuration of the audio tower, None where there is none."""
+    return getattr(config, "audio_config", None)
+
+
+def audio_tower(model: nn.Module) -> Any:
+    """Return the tower that audio passes through, None where there is none."""
+    for module in model.modules():
+        if hasattr(module, "audio_tower"):
+            return module.audio_tower
+    return None
+
+
+def audio_rope(config: Any) -> tuple[float, int]:
+    """Return an audio tower's base of frequencies, and how many elements of a head turn."""
+    audio = audio_config(config)
+    table = audio.rope_parameters
+    head = getattr(audio, "head_dim", None) or audio.hidden_size // audio.num_attention_heads
+    return float(table["rope_theta"]), int(head * table.get("partial_rotary_factor", 1.0))
+
+
 def counts_frames(processor: Any) -> bool:
     """Tell whether a processor's limits count the pixels of all frames, as GLM's do."""
     resize = getattr(inspect.getmodule(type(processor)), "smart_resize", None)

@@ -60,7 +60,8 @@ class Subject:
         target: the target.
         family: its family's data.
         config: the transformers configuration in effect.
-        processor: the image processor, the family's real class; None for a text model.
+        processor: the image processor, or that of audio, the family's real class; None for a text
+            model.
         device: where the models live.
         plant: puts the target's plants into a freshly built model.
         checkpoint: the checkpoint directory, None for a family's tiny configuration.
@@ -95,7 +96,8 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     else:
         settings, processor_settings = copy.deepcopy(dict(family.config)), dict(family.processor)
     config = AutoConfig.for_model(family.kind, **settings)
-    _without_dropout(config, release.text_config(config), release.vision_config(config))
+    towers = release.vision_config(config), release.audio_config(config)
+    _without_dropout(config, release.text_config(config), *towers)
     device = torch.device(target.device)
     processor = _processor(family, config, processor_settings)
     if stored is not None and target.weights == REAL:
@@ -259,6 +261,10 @@ def stable_name(name: str) -> str:
 
 
 def _processor(family: Family, config: Any, settings: dict[str, Any]) -> Any:
+    if family.audio:
+        from fuzz.worker.audio import make_processor  # which needs this module
+
+        return make_processor(config, settings)
     vision = release.vision_config(config)
     if vision is None or not family.placing:
         return None

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from strategies.case import DEFAULT, Call, Case, CaseError, Image, Text, Video, from_json, to_json
+from strategies.case import DEFAULT, Call, Case, Image, Text, Video, from_json, to_json
 from strategies.cases import cases
+from strategies.reading import CaseError
 from strategies.tests.examples import QWEN2_VL, single_draws
 
 ROW = '"rows":[[{"text":1}]]'

@@ -32,6 +32,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "positions-rounded": rotary.positions_rounded,
     "far-positions-wrap": rotary.far_positions_wrap,
     "lengthening-lost": rotary.lengthening_lost,
+    "audio-frames-twice": rotary.audio_frames_twice,
     "cache-slot-overwritten": cache.slot_overwritten,
     "cache-rows-exchanged": cache.rows_exchanged,
     "guesses-kept": cache.guesses_kept,

@@ -78,16 +78,30 @@ def _neighbours(x: torch.Tensor) -> torch.Tensor:
 
 def positions_rounded(model: Any) -> None:
     """Take positions through bfloat16, whose 8 bits end at 256."""
-    _on_positions(model, lambda ids: ids.to(torch.bfloat16).to(ids.dtype))
+    _on_positions(
+        release.text_model(model).rotary_emb, lambda ids: ids.to(torch.bfloat16).to(ids.dtype)
+    )
 
 
 def far_positions_wrap(model: Any) -> None:
     """Begin anew at ``max_position_embeddings``."""
     limit = release.text_config(model.config).max_position_embeddings
-    _on_positions(model, lambda ids: ids % limit)
+    _on_positions(release.text_model(model).rotary_emb, lambda ids: ids % limit)
 
 
-def _on_positions(model: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+def audio_frames_twice(model: Any) -> None:
+    """Number the frames of audio two by two.
+
+    Raises:
+        NothingToBreakError: no audio tower turns by positions.
+    """
+    rotary = getattr(release.audio_tower(model), "rotary_emb", None)
+    if rotary is None:
+        raise NothingToBreakError("no audio tower has a rotary embedding")
+    _on_positions(rotary, lambda ids: 2 * ids)
+
+
+def _on_positions(rotary: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     def changed(
         _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -95,7 +109,7 @@ def _on_positions(model: Any, change: Callable[[torch.Tensor], torch.Tensor]) ->
             return args, {**kwargs, "position_ids": change(kwargs["position_ids"])}
         return (args[0], change(args[1]), *args[2:]), kwargs
 
-    release.text_model(model).rotary_emb.register_forward_pre_hook(changed, with_kwargs=True)
+    rotary.register_forward_pre_hook(changed, with_kwargs=True)
 
 
 def lengthening_lost(model: Any) -> None:

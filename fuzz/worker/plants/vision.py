@@ -13,10 +13,10 @@ from fuzz.worker.placing import image_token
 
 
 def vision_leak(model: Any) -> None:
-    """Let all images of a call attend to each other: one attention segment for all."""
+    """Let all images (or windows of audio) of a call attend to each other: one segment for all."""
     tower = release.vision_tower(model)
     if tower is None:
-        if release.vision_config(model.config) is not None:
+        if release.vision_config(model.config) or release.audio_config(model.config):
             _blend(model)
         return
 

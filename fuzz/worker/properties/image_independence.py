@@ -1,4 +1,4 @@
-"""What the vision tower makes of an image or of a frame does not depend on those beside it."""
+"""What a tower makes of an image, a frame or a recording does not depend on those beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from strategies.case import Case
 
 
 def check(subject: Subject, case: Case) -> None:
-    """Run all images and videos of the case in one call, and each in a call of its own.
+    """Run all images, videos and recordings of the case in one call, and each in a call of its own.
 
     Each temporal patch of a video is run alone as well: towers hold it as they hold an image.
     Compared is what leaves the tower, so text, padding and caches have no part in it.
@@ -35,8 +35,7 @@ def check(subject: Subject, case: Case) -> None:
     # The tower is called for the images first, then for the videos.
     for number, image in sorted(enumerate(images), key=lambda one: one[1].images[0].is_video):
         alone = _features(subject, case, (image,))
-        what = "video" if image.images[0].is_video else "image"
-        names = f"features of {what} {number} of {len(images)}"
+        names = f"features of {image.images[0].noun} {number} of {len(images)}"
         _compare(subject, case, image, together[at : at + len(alone)], alone, names)
         at += len(alone)
         steps = _steps_alone(subject, image)

@@ -28,7 +28,7 @@ def check(subject: Subject, case: Case) -> None:
 
     Compared are the position ids of every real token (up to one shift per row where the model
     chose them: only differences of positions have a meaning), the rotated queries and keys of
-    every layer, those of the vision tower, and the logits far out against those at 0.
+    every layer, those of the vision or audio tower, and the logits far out against those at 0.
 
     Raises:
         Failed: one of them differs.
@@ -43,6 +43,7 @@ def check(subject: Subject, case: Case) -> None:
     _check_turns(subject, seen)
     _check_scale(subject, model)
     _check_vision_turns(subject, batch, seen)
+    _check_audio_turns(subject, seen)
     rope = release.rope_settings(subject.config)
     relative = not subject.family.not_relative and not rope.limit
     if case.entry == "forward" and case.offset and relative:
@@ -176,6 +177,19 @@ def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
         _compare(subject, before.transpose(0, 1), after.transpose(0, 1), angles, "vision rotation")
 
 
+def _check_audio_turns(subject: Subject, seen: Captured) -> None:
+    """Hold the audio tower's frames, numbered from 0 in each window, against the plain rule."""
+    if not seen.audio_turns:
+        return
+    theta, turning = release.audio_rope(subject.config)
+    for before, after in seen.audio_turns:
+        frames = np.arange(before.shape[-2])[None]
+        angles = reference.mrope_angles(frames, theta, turning, ())
+        for window in range(len(before)):
+            names = f"audio rotation of window {window}"
+            _compare(subject, before[window], after[window], angles, names)
+
+
 def _vision_angles(subject: Subject, batch: Batch, head_dim: int, videos: bool) -> reference.Floats:
     """Return the angles of the images' (or videos') patches by the rule of the target's tower."""
     vision = release.vision_config(subject.config)
@@ -200,7 +214,8 @@ def _compare(
     # (heads, tokens, head_dim); the reference turns them in float64.
     want = torch.from_numpy(reference.rotate(before.double().cpu().numpy(), angles, pairs))
     got = after.double().cpu()
-    leg = "vision rotation" if names.startswith("vision") else "text rotation"
+    tower = next((t for t in ("vision", "audio") if names.startswith(t)), "text")
+    leg = f"{tower} rotation"
     dtype = subject.target.dtype
     slack = tolerance(dtype) + angle_noise(dtype, float(angles.max(initial=0.0)))
     require_close(got.transpose(0, 1), want.transpose(0, 1), slack, leg, names)

@@ -8,7 +8,7 @@ from fuzz.worker import calls, release
 from fuzz.worker.budget import Truth, require_agreement
 from fuzz.worker.capture import rotary
 from fuzz.worker.subject import Subject, model_of
-from strategies.case import Case, has_visuals
+from strategies.case import Case, media_of
 
 
 def check(subject: Subject, case: Case) -> None:
@@ -25,7 +25,7 @@ def check(subject: Subject, case: Case) -> None:
     with rotary(used) as seen:
         after = calls.run(subject, used, case, batch)
     # Images bring their own positions along; text relies on what it finds.
-    content = "with images" if has_visuals(case) else "text only"
+    content = "with images" if any(map(media_of, case.rows)) else "text only"
     limit = release.rope_settings(subject.config).limit
     if limit and max(int(p.max()) for p in seen.positions) + 1 == limit:
         # Here the choice between two sets of frequencies is made.

@@ -43,6 +43,8 @@ def check(subject: Subject, case: Case) -> None:
     for place, changed in _text_changes(subject, prompt):
         _hold(subject, plain, _look(subject, changed), (place, place + 1), f"text token {place}")
     for number, span in enumerate(prompt.spans):
+        if span[0] == span[1]:
+            continue  # a recording too short for a token
         at = [i for i, s in enumerate(row) if not isinstance(s, Text)][number]
         # Only the last element of a row is drawn anew; of that row its image is taken.
         other = make_prompt(subject, row[: at + 1], case.seed, last=1).images[number]
@@ -55,9 +57,9 @@ def check(subject: Subject, case: Case) -> None:
 def _changes(
     subject: Subject, prompt: Prompt, number: int, segment: Segment, other: Placed
 ) -> Iterator[tuple[Placed, tuple[int, int] | None, str]]:
-    """Yield an image with other pixels, or a video with one other frame, and its tokens."""
+    """Yield an image or audio of other content, or a video with one other frame, and its tokens."""
     if not isinstance(segment, Video):
-        yield other, None, f"image {number}"
+        yield other, None, f"{other.noun} {number}"
         return
     placed = prompt.images[number]
     deep = int(release.vision_config(subject.config).temporal_patch_size)

@@ -10,7 +10,7 @@ import pytest
 
 from fuzz.plants import PLANTS
 from fuzz.worker.tests.test_plants import WITNESSES
-from strategies.case import Case, Image, Text, has_images
+from strategies.case import Case, Image, Text, has_images, Video
 
 if TYPE_CHECKING:
     from fuzz.worker.subject import Subject
@@ -104,3 +104,5 @@ def test_what_images_become_is_told_once_for_each_size(subject_of: SubjectOf) ->
     told = "image 150x29: grid 1x2x10, 5 tokens; image 1x1: grid 1x4x4, 4 tokens"
     assert images_in_words(subject_of(), case) == [("images", told)]
     assert images_in_words(subject_of(), Case()) == []
+    beside_a_video = Case(rows=((Video(2, 28, 28), one, other),))
+    assert images_in_words(subject_of(), beside_a_video) == [("images", told)]

@@ -15,7 +15,16 @@ from fuzz.plants import PLANTS
 from fuzz.target import SDPA
 from fuzz.verdict import Outcome
 from fuzz.worker.tests.test_plants import IN_PROCESS, WITNESSES
-from strategies.case import Call, Case, Image, Text, Video, has_images, has_videos
+from strategies.case import (
+    Audio,
+    Call,
+    Case,
+    Image,
+    Text,
+    Video,
+    has_images,
+    has_videos,
+)
 from strategies.kinds import KINDS
 from strategies.validity import refusals
 
@@ -42,6 +51,11 @@ IMAGES = [
 ]
 # Two temporal patches, the last of one frame; not for so long that text overlaps it (the ledger).
 VIDEOS = [Case(rows=((Text(2), Video(3, 56, 56, 0.25), Text(3)), (Text(4),)), decode=1)]
+# More than a window of two seconds, and, in the second row, too little for a token.
+AUDIO = [
+    Case(rows=((Text(2), Audio(33_000)), (Audio(900), Text(3))), decode=1),
+    Case(rows=((Audio(4000), Text(3)),), chunks=(2,), entry="forward-implicit", gain=3.0),
+]
 # Where rotation follows how far a prompt reaches, and prompts of different reach are compared.
 ALIKE = [replace(TEXT[0], offset=3), replace(TEXT[1], offset=20), replace(TEXT[2], history=LONG)]
 # What is asked of these properties alone, of what a target has of it.
@@ -185,6 +199,8 @@ def test_every_property_holds(
         cases = [IMAGES[0], IMAGES[2], TEXT[2]] if with_images(family) else TEXT
     if FAMILIES[family].video:
         cases = [*cases, *VIDEOS]
+    if FAMILIES[family].audio:
+        cases = [*cases, *AUDIO]
     from fuzz.worker.applicability import not_applicable
     from fuzz.worker.geometry import geometry_of
 
@@ -194,7 +210,7 @@ def test_every_property_holds(
     limit = geometry.alike_up_to
     for property_id in CLAIMS:
         if property_id == "clean_rejection" or (
-            property_id in ONLY_IMAGES and not with_images(family)
+            property_id in ONLY_IMAGES and not with_images(family) and not FAMILIES[family].audio
         ):
             continue
         if property_id in reasons:
