@@ -13,7 +13,7 @@ import numpy as np
 
 from fuzz.errors import UsageProblem
 from fuzz.repro.facts import Facts, geometry_of, tokens_of_tile
-from strategies.case import Case, Image, Row, Text, Video
+from strategies.case import Audio, Case, Image, Row, Text, Video
 from strategies.geometry import estimated_grid
 
 TEXT, IMAGE, VIDEO = 0, 1, 2
@@ -162,6 +162,8 @@ def prompt_of(facts: Facts, row: Row, seed: int, extra: int = 0, last: int = 0) 
             count = picture.cells + more
             tokens = [*facts.marks[:1], *[facts.image] * count, *facts.marks[1:]]
             kinds = [TEXT] * len(facts.marks[:1]) + [IMAGE] * count + [TEXT] * len(facts.marks[1:])
+        elif isinstance(segment, Audio):
+            raise UsageProblem("audio is not supported in scripts")
         else:
             film = film_of(facts, segment)
             films.append(film)

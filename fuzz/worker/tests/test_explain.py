@@ -10,7 +10,7 @@ import pytest
 
 from fuzz.plants import PLANTS
 from fuzz.worker.tests.test_plants import WITNESSES
-from strategies.case import Case, Image, Text, has_images, Video
+from strategies.case import Case, Image, Text, Video, has_images
 
 if TYPE_CHECKING:
     from fuzz.worker.subject import Subject
