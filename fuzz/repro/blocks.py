@@ -57,20 +57,6 @@ EMBED = (
     '    return seen["inputs_embeds"]',
 )
 
-SHORT_TABLE = (
-    'text = next(m for m in model.modules() if hasattr(m, "rotary_emb") and hasattr(m, "norm"))',
-    "compute, fed = text.rotary_emb.forward, 0",
-    "",
-    "def short_table(x, position_ids):",
-    "    nonlocal fed",
-    "    fed += x.shape[1]",
-    '    rows = fed if "mended" in sys.argv else fed - 1  # fed - 1 is cache_position[-1]',
-    "    torch.arange(rows)[position_ids]  # the lookup of cosines and sines by position",
-    "    return compute(x, position_ids)",
-    "",
-    "text.rotary_emb.forward = short_table",
-)
-
 
 def build(facts: Facts, lane: Lane, attn: str) -> list[str]:
     """Return the function that builds the model.

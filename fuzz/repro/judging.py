@@ -6,6 +6,7 @@ from typing import Final
 
 from fuzz.regression import Regression
 from fuzz.repro.layout import indented, literal
+from fuzz.repro.planted import PLANTED
 from fuzz.repro.writer import Body
 from strategies.validity import is_generate
 
@@ -75,7 +76,8 @@ def _recognized(saved: Regression) -> list[str]:
 
 def _frame(saved: Regression) -> str:
     """Return what a traceback says of the function that raises it."""
-    name = "short_table" if saved.target.plants else saved.signature.where.rpartition(".")[2]
+    planted = (PLANTED[name].function for name in saved.target.plants)
+    name = next(filter(None, planted), saved.signature.where.rpartition(".")[2])
     return literal(f" in {name}>")
 
 

@@ -21,6 +21,7 @@ from fuzz.repro.layout import broken, comment, literal
 from fuzz.repro.legs import body_of
 from fuzz.repro.looking import COOL
 from fuzz.repro.low import low_body
+from fuzz.repro.planted import PLANTED
 from fuzz.repro.writer import Body, Writer, compares, needs_flash, of_processor
 from fuzz.target import LOW
 from strategies.case import has_audio, has_visuals, visuals_of
@@ -35,12 +36,10 @@ SHOWN: Final = 1e-2
 SAMPLES_FLOAT32: Final = ("glm4v", "glm4v_moe", "glm46v")
 """Families whose vision tower interpolates its positions in float32, whatever its weights are."""
 
-_TABLE: Final = (
-    "transformers 4.45.0.dev0 after pull request 33161 (issue 33302, QwenLM/Qwen3-VL issue 26), "
-    "whose table of cosines and sines had cache_position[-1] rows"
+STANDARD: Final = (
+    *("functools", "inspect", "os", "re", "resource", "signal", "sys", "traceback", "zlib"),
 )
-STANDS_FOR: Final = {"rotary-table-short": _TABLE, "rotary-table-short-flash": _TABLE}
-"""The change of upstream that a planted defect stands for, where there is one."""
+"""What scripts may import beside torch, transformers and Pillow."""
 
 DEATHS: Final = ("crash", "hang", "oom")
 """Verdicts that a script lives to tell of only where the case has a process of its own."""
@@ -100,13 +99,10 @@ def _refuse(saved: Regression) -> None:
             f"it was found with the config of {saved.target.model}, which scripts do not write out"
         )
     for name in saved.target.plants:
-        if name not in STANDS_FOR:
-            raise UsageProblem(
-                f"the planted defect {name!r} stands for no change of upstream that a script "
-                "could make"
-            )
-    if saved.target.plants and (compares(saved) or saved.case.history):
-        raise UsageProblem("a planted defect in more than one call is not supported in scripts")
+        if name not in PLANTED:
+            raise UsageProblem(f"the planted defect {name!r} takes more lines than a script has")
+        if PLANTED[name].once and (compares(saved) or saved.case.history):
+            raise UsageProblem(f"{name!r} in more than one call is not supported in scripts")
     unchecked = "the kernel checks this itself" not in saved.message
     if signature.what.startswith("ContractError") and unchecked:
         raise UsageProblem("flash-attn does not check what it is given here, so nothing would tell")
@@ -143,7 +139,7 @@ def _lane(saved: Regression, facts: Facts, low: str) -> Lane:
         gain=COOL if saved.property == "visibility" else saved.case.gain,
         experts=dtype == "float64" and has_experts(facts.family),
         plain=plain,
-        plant=blocks.SHORT_TABLE if saved.target.plants else (),
+        plant=tuple(line for name in saved.target.plants for line in PLANTED[name].lines),
     )
 
 
@@ -266,8 +262,7 @@ def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[st
 
 
 def _imports(text: str) -> list[str]:
-    standard = ["inspect", "os", "re", "resource", "signal", "sys", "traceback", "zlib"]
-    used = [name for name in standard if re.search(rf"\b{re.escape(name)}\.", text)]
+    used = [name for name in STANDARD if re.search(rf"\b{re.escape(name)}\.", text)]
     lines = [f"import {', '.join(used)}", ""]
     lines += ["import torch"] if "torch." in text else []
     lines += ["import transformers"]
@@ -279,7 +274,7 @@ def _imports(text: str) -> list[str]:
 def what_of(saved: Regression, entry: ledger.Entry | None) -> str:
     """Return what is wrong, in one sentence without its full stop."""
     if saved.target.plants:
-        return PLANTS[saved.target.plants[0]].sentence
+        return "; ".join(PLANTS[name].sentence for name in saved.target.plants)
     return entry.reason if entry else saved.message
 
 
@@ -297,10 +292,11 @@ def _comment(saved: Regression, entry: ledger.Entry | None, words: str) -> list[
         f"{family_of(saved.target.family).title}: {what}.",
         f"Smallest case: {describe(saved.case)}.{told}",
     ]
-    for name in saved.target.plants:
+    if saved.target.plants:
+        stand = dict.fromkeys(PLANTED[name].stands for name in saved.target.plants)
         paragraphs.append(
-            f"No release on PyPI has it: short_table() stands for {STANDS_FOR[name]}. With the "
-            'argument "mended" it has one row more, and this exits with 0.'
+            f"No release on PyPI has it: it is planted here and {'; '.join(stand)}. With the "
+            'argument "mended" it is left out, and this exits with 0.'
         )
     known = f"; affects {entry.affects}" if entry else ""
     url = f"; {entry.url}" if entry and entry.url else ""

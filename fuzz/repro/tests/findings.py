@@ -83,6 +83,49 @@ TOO_MANY = replace(
     signature=Signature("clean_rejection", "fail", "accepted too many or too few image tokens"),
 )
 
+CARRIED = {
+    "padding-leak": made_up(
+        "padding_invariance", Case(rows=((Text(4),),), extra_padding=2), plants=("padding-leak",)
+    ),
+    "batch-crosstalk": made_up(
+        "batch_invariance", Case(rows=TWO), row=1, plants=("batch-crosstalk",)
+    ),
+    "eager-scale": made_up(
+        "attention_agreement", Case(rows=TWO), "eager = sdpa", plants=("eager-scale",)
+    ),
+    "mrope-axes-swapped": replace(
+        made_up(
+            "rotary_reference",
+            Case(rows=(IMAGE,)),
+            "position ids, forward",
+            plants=("mrope-axes-swapped",),
+        ),
+        message="row 0, token 2: (time, height, width) is (1, 2, 1), expected (1, 1, 2)",
+    ),
+    "positions-rounded": replace(
+        made_up(
+            "rotary_reference",
+            Case(rows=(TWO[0],), offset=1001),
+            "position ids, forward",
+            plants=("positions-rounded",),
+        ),
+        message="row 0, token 0: (time, height, width) is (1000, 1000, 1000), expected "
+        "(1001, 1001, 1001)",
+    ),
+    "stale-rope-deltas": made_up(
+        "state_independence",
+        Case(
+            rows=(IMAGE,),
+            decode=1,
+            entry="forward-implicit",
+            history=(Call((Image(112, 28),)),),
+            attention_mask=False,
+        ),
+        plants=("stale-rope-deltas",),
+    ),
+}
+"""What scripts plant themselves."""
+
 PLANTED = {
     "cache @ positions-restart": SOUND["cache"],
     "padding @ padding-leak": SOUND["padding"],

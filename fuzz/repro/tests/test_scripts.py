@@ -17,7 +17,7 @@ from fuzz.families import FAMILIES
 from fuzz.repro.facts import DEFAULTS, PROCESSORS
 from fuzz.repro.main import text_of
 from fuzz.repro.script import script_of
-from fuzz.repro.tests.findings import PLANTED, SOUND, TOO_MANY
+from fuzz.repro.tests.findings import CARRIED, PLANTED, SOUND, TOO_MANY
 from fuzz.repro.tests.test_agreement import STANDARD, imported
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,6 +46,9 @@ def ran(scripts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> di
             (folder / f"{name}.mended.py").write_text(text, encoding="utf-8")
     for name, saved in {**SOUND, "rejection": TOO_MANY}.items():
         (folder / f"sound {name}.py").write_text(script_of(saved), encoding="utf-8")
+    for name, saved in CARRIED.items():
+        for end in ("", ".mended"):
+            (folder / f"carried {name}{end}.py").write_text(script_of(saved), encoding="utf-8")
     (folder / "planted").mkdir()
     for name, saved in PLANTED.items():
         (folder / "planted" / f"{name}.py").write_text(script_of(saved), encoding="utf-8")
@@ -122,6 +125,21 @@ def test_the_script_of_a_planted_defect_names_its_change_and_ends_with_it(
     (name,) = (n for n, path in SAVED.items() if regression.load(path).target.plants)
     assert "whose table of cosines" in " ".join(scripts[name].replace("# ", "").split())
     assert ran["plain"][f"{name}.mended"][0] == 0
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_a_script_that_plants_a_defect_itself_says_what_it_stands_for_and_ends_with_it(
+    name: str, ran: dict[str, Any]
+):
+    text = " ".join(script_of(CARRIED[name]).replace("# ", "").split())
+    upstream = name == "stale-rope-deltas"
+    assert ("stands for transformers up to 4.48" in text) == upstream
+    assert ("stands for no change of upstream" in text) != upstream
+    code, said = ran["plain"][f"carried {name}"]
+    assert code == 1, said
+    assert said.splitlines()[-1].startswith("WRONG: ")
+    code, said = ran["plain"][f"carried {name}.mended"]
+    assert code == 0, said
 
 
 def _stated(defaults: Mapping[str, Any], name: str) -> Iterator[object]:
