@@ -29,6 +29,8 @@ def draw(result: Result, target: Target, candidate: Supervisor) -> None:
         if isinstance(event, Mapped):
             maps[event.signature] = event
 
+    # Points of a map are none of the cases that say how much of what changed has run.
+    candidate.watch = None
     mine = [d.finding for d in result.differences if d.finding.target == target]
     complete = maps_of(candidate, mine, take)
     result.differences[:] = [

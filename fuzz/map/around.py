@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,9 +11,10 @@ from fuzz.events import Listener, Mapped
 from fuzz.finding import Finding, takes_two
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import Supervisor
-from fuzz.map.axes import axes_for
+from fuzz.map.axes import Grid, axes_for
 from fuzz.map.draw import legend, signs
 from fuzz.map.main import Map, rule_of, sweep_map
+from fuzz.map.sweep import Point
 from fuzz.regression import Regression
 from strategies.geometry import geometry_from_plain
 
@@ -42,11 +42,13 @@ def maps_of(
         False after Ctrl-C.
     """
     wanted = [f for f in findings if f.status != "flaky"]
+    # What sizes become takes its time, and is the same for all findings of a target.
+    grids: dict[Point, Grid | None] = {}
     for finding in wanted[:MOST]:
         if takes_two(finding.property, finding.signature):
             continue
         try:
-            listener(map_of(supervisor, finding, status))
+            listener(map_of(supervisor, finding, status, grids))
         except (SetupProblem, UsageProblem):
             return True
         except KeyboardInterrupt:
@@ -54,8 +56,19 @@ def maps_of(
     return True
 
 
-def map_of(supervisor: Supervisor, finding: Finding, status: Callable[[str], None]) -> Mapped:
+def map_of(
+    supervisor: Supervisor,
+    finding: Finding,
+    status: Callable[[str], None],
+    grids: dict[Point, Grid | None],
+) -> Mapped:
     """Return the map around one finding, over the axes that say most of its case.
+
+    Args:
+        supervisor: see :func:`maps_of`.
+        finding: the finding.
+        status: see there.
+        grids: what image sizes become, filled in where it is not known.
 
     Raises:
         SetupProblem: the supervisor is not started, or has no worker any more.
@@ -74,8 +87,10 @@ def map_of(supervisor: Supervisor, finding: Finding, status: Callable[[str], Non
     axes = axes_for(finding.case)
     xs, ys = (range(axis.low, axis.high + 1) for axis in axes)
     geometry = geometry_from_plain(supervisor.ready.info["geometry"])
-    made = Map(saved, axes, xs, ys, geometry, {}, {}, {})
-    swept = sweep_map(supervisor, made, status, time.monotonic() + SECONDS)
+    sized = axes[0].of_image
+    made = Map(saved, axes, xs, ys, geometry, grids if sized else {}, {}, {})
+    swept = sweep_map(supervisor, made, status, SECONDS)
+    grids.update(made.grids)
     if swept.stopped:
         raise KeyboardInterrupt
     judged = any(mark in ("fails", "passes") for mark in swept.marks.values())

@@ -162,21 +162,22 @@ def rule_of(made: Map, swept: Swept) -> Rule:
 
 
 def sweep_map(
-    supervisor: Supervisor, made: Map, status: Callable[[str], None], until: float = math.inf
+    supervisor: Supervisor, made: Map, status: Callable[[str], None], seconds: float = math.inf
 ) -> Swept:
     """Run a map's points, as few as will do.
 
     Args:
         supervisor: asks the workers.
-        made: the map, whose grids are found out first.
+        made: the map, whose grids are found out first where they are not known.
         status: told what runs now.
-        until: ``time.monotonic()`` after which nothing is run any more.
+        seconds: after which nothing is run any more, once the grids are known.
     """
-    if {a.name for a in made.axes} == {"width", "height"}:
+    if {a.name for a in made.axes} == {"width", "height"} and not made.grids:
         made.grids = grids_of(
             supervisor, {p: image_in(made.case(p)) for p in product(made.xs, made.ys)}
         )
     done = 0
+    until = time.monotonic() + seconds
 
     def judge(point: Point) -> Mark:
         nonlocal done

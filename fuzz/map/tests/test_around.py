@@ -96,3 +96,10 @@ def test_a_gates_differences_get_maps_of_the_candidate():
     told = gated(result, {"regressed"}, "again")
     assert from_plain(json.loads(json.dumps(to_plain(told)))) == told
     assert page([], [told]).count('<svg class="map"') == 1
+
+
+def test_what_sizes_become_is_asked_once_for_all_findings_of_a_target():
+    stub = Stub(one_row)
+    drawn = maps(stub, IMAGE, replace(IMAGE, seed=1))
+    assert [d.sentence for d in drawn] == [drawn[0].sentence] * 2
+    assert stub.asked == 1

@@ -37,6 +37,7 @@ class Stub:
         self.answer = answer
         self.checked: list[Case] = []
         self.ready: Ready | None = None
+        self.asked = 0
 
     def __enter__(self) -> Stub:
         return self
@@ -57,6 +58,7 @@ class Stub:
         return self.ready
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.asked += 1
         return {"grids": [[-(-w // 10), -(-h // 10)] for w, h in request["sizes"]]}
 
     def check(self, _: str, case: Case) -> Outcome:

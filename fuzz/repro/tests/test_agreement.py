@@ -15,7 +15,9 @@ from fuzz.repro.tests.found import FOUND
 from fuzz.target import Target, target_to_plain
 from strategies.case import to_plain
 
-STANDARD = {"inspect", "os", "resource", "signal", "sys", "traceback", "zlib"}
+STANDARD = {
+    *("functools", "inspect", "os", "re", "resource", "signal", "sys", "traceback", "zlib"),
+}
 ROOT = Path(__file__).resolve().parents[3]
 
 
