@@ -32,7 +32,14 @@ def set_up(architecture: type[Any], device: str) -> str:
         torch.compiler.set_stance("force_eager")
         # Imported by the first call otherwise, which takes seconds in every new process.
         importlib.import_module("torch._dynamo")
+        # Asked for its default compiler, torch would import that one too, to no use.
+        torch.compile = _not_compiled  # type: ignore[assignment]  # of what it returns, callers call
     return _state[0]
+
+
+def _not_compiled(model: Any = None, **options: Any) -> Any:
+    """Stand for ``torch.compile``: what is to be compiled, or a decorator, runs as it is."""
+    return (lambda function: function) if model is None else model
 
 
 def refuse_sinks(model: Any, device: str) -> str:

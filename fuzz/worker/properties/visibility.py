@@ -7,14 +7,14 @@ the first layer is looked at as well, before which no token knows of another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 
 from fuzz.worker import calls, release, video
-from fuzz.worker.compare import distances
+from fuzz.worker.compare import distance, distances
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.feed import Feed
@@ -28,20 +28,50 @@ COOL: Final = 0.3
 MOST: Final = 4
 """Text tokens of a row that are changed, spread evenly: each costs a forward."""
 TRACE: Final = 1e-13
-"""Least change, relative to one plus the largest logit, that counts as one."""
+"""Least change of a prompt that runs alone, relative to one plus the largest logit, that counts."""
 
 
 def check(subject: Subject, case: Case) -> None:
     """Change elements of the first row one at a time and look which logits move.
 
+    All changed prompts are first run as the rows of one batch, which costs little more than one of
+    them. Each runs alone where that leaves anything open: what others beside it do to it is not
+    looked for here.
+
     Raises:
         Failed: a logit that the changed token is hidden from moved, or one that sees it did not.
     """
+    prompt = make_prompt(subject, case.rows[0], case.seed)
+    (plain,) = _look(subject, [prompt])
+    changed = _changed(subject, prompt, case)
+    if changed and _clear(subject, prompt, plain, changed):
+        return
+    for one in changed:
+        (seen,) = _look(subject, [one.prompt])
+        _hold(subject, plain, seen, one, TRACE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """A prompt with one element changed.
+
+    Attributes:
+        prompt: the prompt.
+        span: the half-open range of tokens that changed; of an image's the first may be a marker.
+        what: what changed, for the message.
+    """
+
+    prompt: Prompt
+    span: tuple[int, int]
+    what: str
+
+
+def _changed(subject: Subject, prompt: Prompt, case: Case) -> list[_Changed]:
     row = case.rows[0]
-    prompt = make_prompt(subject, row, case.seed)
-    plain = _look(subject, prompt)
-    for place, changed in _text_changes(subject, prompt):
-        _hold(subject, plain, _look(subject, changed), (place, place + 1), f"text token {place}")
+    found = [
+        _Changed(changed, (place, place + 1), f"text token {place}")
+        for place, changed in _text_changes(subject, prompt)
+    ]
     for number, span in enumerate(prompt.spans):
         if span[0] == span[1]:
             continue  # a recording too short for a token
@@ -50,8 +80,24 @@ def check(subject: Subject, case: Case) -> None:
         other = make_prompt(subject, row[: at + 1], case.seed, last=1).images[number]
         for new, where, what in _changes(subject, prompt, number, row[at], other):
             images = (*prompt.images[:number], new, *prompt.images[number + 1 :])
-            seen = _look(subject, replace(prompt, images=images))
-            _hold(subject, plain, seen, where or span, what)
+            found.append(_Changed(replace(prompt, images=images), where or span, what))
+    return found
+
+
+def _clear(subject: Subject, prompt: Prompt, plain: _Seen, changed: list[_Changed]) -> bool:
+    """Tell whether the changed prompts in one batch all show what they should, beyond doubt."""
+    first, *others = _look(subject, [prompt, *(one.prompt for one in changed)])
+    limit = tolerance(subject.target.dtype)
+    for alone, beside in ((plain.logits, first.logits), (plain.first, first.first)):
+        if alone is not None and beside is not None and not distance(beside, alone) <= limit:
+            return False
+    try:
+        for seen, one in zip(others, changed, strict=True):
+            # Rows of a batch differ by rounding, which alone they do not.
+            _hold(subject, first, seen, one, max(TRACE, 10 * limit))
+    except Failed:
+        return False
+    return True
 
 
 def _changes(
@@ -99,10 +145,10 @@ class _Seen:
     first: torch.Tensor | None
 
 
-def _look(subject: Subject, prompt: Prompt) -> _Seen:
-    """Run a prompt alone: what others beside it do to it is not looked for here."""
+def _look(subject: Subject, prompts: Sequence[Prompt]) -> list[_Seen]:
+    """Run prompts of one length, as the rows of a batch without padding."""
     model = model_of(subject, gain=COOL)
-    batch = collate(subject, [prompt])
+    batch = collate(subject, prompts)
     feed = Feed(explicit=False)
     met: list[torch.Tensor] = []
 
@@ -112,55 +158,55 @@ def _look(subject: Subject, prompt: Prompt) -> _Seen:
     attention = getattr(release.text_model(model).layers[0], "self_attn", None)
     hook = attention.register_forward_hook(note) if attention is not None else None
     try:
-        (logits,) = calls.forward(model, batch, feed).logits
+        logits = calls.forward(model, batch, feed).logits
     finally:
         if hook is not None:
             hook.remove()
-    # Padding aside, which a prompt alone has none of, there is one call and one row.
-    return _Seen(logits, met[0].reshape(len(logits), -1) if met else None)
+    # There is one call, and nothing is padded.
+    first = met[0].reshape(len(prompts), batch.width, -1) if met else [None] * len(prompts)
+    return [_Seen(row, of_first) for row, of_first in zip(logits, first, strict=True)]
 
 
-def _hold(subject: Subject, before: _Seen, after: _Seen, span: tuple[int, int], what: str) -> None:
+def _hold(subject: Subject, before: _Seen, after: _Seen, change: _Changed, trace: float) -> None:
     """Look at every token: hidden from the change, sure to see it, or neither.
 
     Args:
         subject: the subject.
         before: what the prompt gave.
         after: what it gave with the change.
-        span: the half-open range of tokens that changed; of an image's the first may be a marker.
-        what: what changed, for the message.
+        change: the change.
+        trace: least change of a token, relative to one plus its largest logit, that counts as one.
     """
     reach, once = _reaches(subject)
-    _hold_one(subject, before.logits, after.logits, span, reach, what, "logits", "")
+    limits = tolerance(subject.target.dtype), trace
+    _hold_one(before.logits, after.logits, change, reach, limits, "logits", "")
     if before.first is not None and after.first is not None:
         where = ", first layer"
-        _hold_one(subject, before.first, after.first, span, once, what, "attention", where)
+        _hold_one(before.first, after.first, change, once, limits, "attention", where)
 
 
 def _hold_one(
-    subject: Subject,
     before: torch.Tensor,
     after: torch.Tensor,
-    span: tuple[int, int],
+    change: _Changed,
     reach: int,
-    what: str,
+    limits: tuple[float, float],
     name: str,
     where: str,
 ) -> None:
-    start, end = span
-    dtype = subject.target.dtype
+    (start, end), (hidden_limit, trace) = change.span, limits
     for token, moved in enumerate(distances(after, before)):
         hidden = token < start or token >= end + reach
-        if hidden and not moved <= tolerance(dtype):
+        if hidden and not moved <= hidden_limit:
             leg = "earlier tokens" if token < start else "tokens beyond the sliding window"
             raise Failed(
                 f"hidden from {leg}{where}",
-                f"{what} changed, and the {name} of token {token} moved by {moved:.2g}",
+                f"{change.what} changed, and the {name} of token {token} moved by {moved:.2g}",
             )
-        if end - 1 <= token <= start + reach and not moved > TRACE:
+        if end - 1 <= token <= start + reach and not moved > trace:
             raise Failed(
                 f"seen by later tokens{where}",
-                f"{what} changed, and the {name} of token {token} did not move",
+                f"{change.what} changed, and the {name} of token {token} did not move",
             )
 
 
