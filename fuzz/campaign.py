@@ -36,6 +36,8 @@ DRAWS_PER_CASE = 20
 AIMED = 200
 """Examples to climb with where time decides how many there are."""
 REMEMBERED = 10_000
+LATER = 10
+"""Cases that come before the simplest one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,18 @@ def search(
         after_case: called once a case is done with, with False, and at the end, with True.
     """
     tally = look.tally
+    simplest: list[Case] = []
 
     def check(case: Case, aim: Callable[[], float] | None) -> None:
+        if not simplest:
+            # Hypothesis always draws it first, and it is what fails least.
+            simplest.append(case)
+            return
+        judge(case, aim)
+        if tally.generated == LATER:
+            judge(simplest[0], None)
+
+    def judge(case: Case, aim: Callable[[], float] | None) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
             raise _Stop
         if (plan.cases and tally.generated >= plan.cases) or plan.enough():
@@ -182,6 +194,8 @@ def search(
             examples = plan.cases * DRAWS_PER_CASE or UNLIMITED
             again = plan.seed + (plan.aim is not None)
             _draw(strategy, again, examples, lambda c: check(c, None))
+            for case in simplest:
+                judge(case, None)
         if tally.fatal is None:
             after_case(True)
     except KeyboardInterrupt:

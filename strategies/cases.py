@@ -37,8 +37,8 @@ _MAX_EXTRA_PLACEHOLDERS: Final = 4
 
 # Each entry as often as its share of the draws; the simplest first, since draws shrink to it.
 _FORWARD: Final[tuple[Entry, ...]] = ("forward",) * 3 + ("forward-implicit",) * 3
-_WITH_IMAGES: Final[tuple[Entry, ...]] = (*_FORWARD, "generate", "generate")
-_ALL: Final[tuple[Entry, ...]] = (*_WITH_IMAGES, "generate-embeds")
+_WITH_IMAGES: Final[tuple[Entry, ...]] = (*_FORWARD, *("generate",) * 3)
+_ALL: Final[tuple[Entry, ...]] = (*_WITH_IMAGES, "generate-embeds", "generate-embeds")
 # Explicit positions are the one entry that reads no state.
 _STATEFUL: Final[tuple[Entry, ...]] = (
     "forward",
@@ -54,8 +54,8 @@ _STATEFUL_ENTRIES: Final = st.sampled_from(_STATEFUL)
 _GAINS: Final = st.sampled_from(GAINS)
 _SEEDS: Final = st.integers(0, _MAX_SEED)
 _SIDES: Final[st.SearchStrategy[Side]] = st.sampled_from(("left", "right"))
-# A quarter of all cases in the end: generate and rows of one token are not trained on.
-_MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "train"))
+# A fifth of all cases in the end: generate and rows of one token are not trained on.
+_MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "eval", "train"))
 _BOOLEANS: Final = st.booleans()
 _RARELY: Final = weighted(0, 1, (0,))
 # Failures that several axes bring about together hardly come up while each axis is mostly left
@@ -99,8 +99,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     entry = possible(geometry, draw(_FORWARD_ENTRIES if demands.forward_only else entries))
     least = demands.extra_padding
     busy = draw(_BUSY)
-    quiet = () if busy else ((least,), (least,))
-    padding = draw(weighted(least, _MAX_PADDING, (least,), *quiet, (1,)))
+    quiet = () if busy else ((least,), (least,), (least,))
+    padding = draw(weighted(least, _MAX_PADDING, *quiet, (1,)))
     gain = draw(_GAINS)
     seed = draw(_SEEDS)
     if demands.plain:
@@ -142,7 +142,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     in_pieces = demands.fed_in_pieces or ((single or apart) and columns > 1)
     decode, chunks = draw(feedings(columns, in_pieces, busy))
     if is_generate(entry):
-        decode, chunks = max(1, decode), ()
+        # What one token too few or too many does shows only once another one is generated.
+        decode, chunks = min(decode + 1, MAX_DECODE), ()
         kind = "static" if kind == "static" else "dynamic"
     elif entry == "forward-implicit" and side == "right":
         decode, chunks = 0, ()

@@ -21,8 +21,8 @@ def prompt_lengths(
     """Return a strategy for lengths of a run of text, in tokens.
 
     Favours the shortest ones, the powers of two with their neighbours, and the neighbourhood of
-    the sliding window and of ``max_positions`` where these are within the cap. Shrinks to
-    ``minimum``.
+    the sliding window and of ``max_positions`` where these are within the cap, and what lies past
+    them. Shrinks to ``minimum``.
 
     Args:
         geometry: the target's sizes and limits.
@@ -39,4 +39,5 @@ def prompt_lengths(
         (minimum, minimum + 1, minimum + 2),
         around(powers_of_two(cap + 1)),
         around(limits),
+        tuple(range(min(limits, default=cap) + 2, cap + 1)),
     )

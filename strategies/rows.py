@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -22,10 +22,13 @@ MAX_TOKENS: Final = 160
 MAX_ROWS: Final = 3
 MAX_IMAGES: Final = 4
 """Most images in one row."""
+THIN: Final = 5
+"""A shorter side may be taken for that of the channels: 1, 3 or 4."""
 IMAGE_BUDGET: Final = 32
 """Most tokens of an image that is added since the property needs one more."""
 _TEXT_AFTER_IMAGE: Final = 24
 _RARELY: Final = weighted(0, 1, (0,))
+_BOOLEANS: Final = st.booleans()
 # One or two images in a row do for most of what can go wrong, and images are what a case costs. The
 # loosest limit comes first: a draw shrinks to it, and what it allows shrinks by itself.
 _MOST_IMAGES: Final = st.sampled_from((MAX_IMAGES, 1, 2, 2))
@@ -41,12 +44,14 @@ class Prompt:
         images: most images; none, and no recording either.
         budget: most tokens, estimated.
         cap: most tokens of one run of text.
+        thin: whether images may have sides below :data:`THIN` pixels.
     """
 
     text_only: bool = False
     images: int = MAX_IMAGES
     budget: int = MAX_TOKENS
     cap: int = DEFAULT_CAP
+    thin: bool = True
 
 
 @st.composite
@@ -54,18 +59,24 @@ def batches_of_rows(
     draw: st.DrawFn, geometry: Geometry, demands: Demands, prompt: Prompt
 ) -> tuple[Row, ...]:
     """Draw the rows of a batch, as many and as long as a property demands."""
+    # What dies of the one thin image that most batches have hides what the others would show.
+    prompt = replace(prompt, thin=not draw(_BOOLEANS))
     rows = draw(_lists_of_rows(geometry, demands.rows, prompt))
     if draw(_RARELY):
         # Rows of one length need no padding and so no mask: chance alone hardly draws them.
         rows = rows[:1] * len(rows)
     count = sum(len(media_of(row)) for row in rows)
     more = more_recordings if geometry.audio else _more_images
-    for segment in draw(more(geometry, demands.images))[count:]:
+    least = demands.images
+    if geometry.images and not prompt.text_only:
+        # Two fifths of the batches came out without any image by chance alone.
+        least = max(least, draw(_RARELY))
+    for segment in draw(more(geometry, least))[count:]:
         if not isinstance(segment, Image):
             rows.append((segment,))
             continue
         at = draw(st.integers(0, len(rows) - 1))
-        rows[at] = (*rows[at], fitted(geometry, segment, IMAGE_BUDGET))
+        rows[at] = (*rows[at], fitted(geometry, _drawn(prompt, segment), IMAGE_BUDGET))
     missing = demands.tokens - max(estimated_tokens(geometry, row) for row in rows)
     if missing > 0:
         rows = [_lengthened(row, missing) if row == rows[0] else row for row in rows]
@@ -89,7 +100,7 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
     row: list[Segment] = [Text(first)] if first else []
     left = prompt.budget - first
     for n, size in enumerate(images):
-        image = fitted(geometry, size, left)
+        image = fitted(geometry, _drawn(prompt, size), left)
         needs = estimated_tokens(geometry, (image,))
         # The first image stays whatever it needs: some processors make much of the smallest.
         if needs > left and n:
@@ -102,6 +113,12 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
             left -= tokens
     most = 0 if prompt.text_only else prompt.images
     return draw(with_audio(geometry, tuple(row), most, prompt.budget))
+
+
+def _drawn(prompt: Prompt, image: Image) -> Image:
+    if prompt.thin:
+        return image
+    return Image(max(image.width, THIN), max(image.height, THIN))
 
 
 def _lengthened(row: Row, tokens: int) -> Row:
@@ -137,4 +154,5 @@ def _more_images(geometry: Geometry, count: int) -> st.SearchStrategy[list[Segme
 
 @lru_cache(maxsize=64)
 def _lists_of_texts(geometry: Geometry, most: int, cap: int) -> st.SearchStrategy[list[int]]:
-    return st.lists(prompt_lengths(geometry, minimum=0, cap=cap), max_size=most)
+    # As many as there can be images: where fewer were drawn, most prompts would end with an image.
+    return st.lists(prompt_lengths(geometry, minimum=0, cap=cap), min_size=most, max_size=most)
