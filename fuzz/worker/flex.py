@@ -37,7 +37,7 @@ def set_up(architecture: type[Any], device: str) -> str:
     return _state[0]
 
 
-def _not_compiled(model: Any = None, **options: Any) -> Any:
+def _not_compiled(model: Any = None, **_options: Any) -> Any:
     """Stand for ``torch.compile``: what is to be compiled, or a decorator, runs as it is."""
     return (lambda function: function) if model is None else model
 
