@@ -33,7 +33,7 @@ def set_up(architecture: type[Any], device: str) -> str:
         # Imported by the first call otherwise, which takes seconds in every new process.
         importlib.import_module("torch._dynamo")
         # Asked for its default compiler, torch would import that one too, to no use.
-        torch.compile = _not_compiled  # type: ignore[assignment]  # of what it returns, callers call
+        torch.compile = _not_compiled
     return _state[0]
 
 
