@@ -207,7 +207,8 @@ def judge(property_id: str, case: Any, guard: bool = False, check: Check | None 
 
     Whatever is not a pass was seen, in the exact lane, by the mode that sees every request for
     float32 (:mod:`fuzz.worker.widen`). A failure is believed without it where the mode has seen
-    the like of it in this process, and never the contrary.
+    the like of it in this process, and never the contrary; index errors are not, for the other way
+    says which index passed which table.
     """
     from fuzz.worker.widen import everywhere
 
@@ -219,14 +220,12 @@ def judge(property_id: str, case: Any, guard: bool = False, check: Check | None 
     first = once()
     if first.verdict in ("pass", "broken", "oom") or poisoned():
         return first
-    believed: dict[Any, bool] = _state.setdefault("believed", {})
-    if first.signature is not None and believed.get(first.signature, False):
+    signature, believed = first.signature, _state["subject"].believed
+    if signature is not None and signature.what != "IndexError" and believed.get(signature):
         return first
     with everywhere():
         sure = once(name_index=True)
-    if first.signature is not None:
-        alike = sure.signature == first.signature
-        believed[first.signature] = alike and believed.get(first.signature, True)
+    believed[signature] = sure.signature == signature and believed.get(signature, True)
     # What comes and goes by itself is not lost for that.
     return first if sure.verdict == "pass" and once().verdict == "pass" else sure
 

@@ -19,6 +19,7 @@ from fuzz import checkpoint
 from fuzz.errors import UsageProblem
 from fuzz.families.family import Family
 from fuzz.target import REAL, Target
+from fuzz.verdict import Signature
 from fuzz.worker import release
 from fuzz.worker.errors import WorkerSetupError
 from fuzz.worker.exact import LOW, lane
@@ -68,6 +69,7 @@ class Subject:
         models: models built so far.
         placed: what the processor has made of images so far, by what was asked for. Whoever starts
             on a case clears it, so that what a case was given never depends on an earlier one.
+        believed: whether a failure that was seen is one in every way that it was looked at.
     """
 
     target: Target
@@ -79,6 +81,7 @@ class Subject:
     checkpoint: Checkpoint | None = None
     models: dict[Build, Any] = field(default_factory=dict)
     placed: dict[Hashable, Any] = field(default_factory=dict)
+    believed: dict[Signature | None, bool] = field(default_factory=dict)
 
 
 def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
