@@ -49,15 +49,15 @@ class Plan:
         until: ``time.monotonic()`` at which generation stops, None for never.
         seed: draws the cases.
         enough: asked before each case; True ends generation.
-        aim: how much was wanted of what the latest case did; cases that do more of it are then
-            varied first. None where all are equally welcome.
+        aim: how much was wanted of what the latest case did, None where nobody looked; cases that
+            do more of it are then varied first. None where all are equally welcome.
     """
 
     cases: int
     until: float | None
     seed: int
     enough: Callable[[], bool] = lambda: False
-    aim: Callable[[], float] | None = None
+    aim: Callable[[], float | None] | None = None
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ def search(
     tally = look.tally
     simplest: list[Case] = []
 
-    def check(case: Case, aim: Callable[[], float] | None) -> None:
+    def check(case: Case, aim: Callable[[], float | None] | None) -> None:
         if not simplest:
             # Hypothesis always draws it first, and it is what fails least.
             simplest.append(case)
@@ -159,7 +159,7 @@ def search(
         if tally.generated == LATER:
             judge(simplest[0], None)
 
-    def judge(case: Case, aim: Callable[[], float] | None) -> None:
+    def judge(case: Case, aim: Callable[[], float | None] | None) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
             raise _Stop
         if (plan.cases and tally.generated >= plan.cases) or plan.enough():
@@ -169,8 +169,8 @@ def search(
             return
         try:
             outcome = look(case)
-            if aim is not None:
-                target(aim(), label="aim")
+            if aim is not None and (much := aim()) is not None:
+                target(much, label="aim")
             tally.counts[outcome.verdict] += 1
             tally.idle += outcome.idle
             if outcome.verdict == "broken":

@@ -12,6 +12,7 @@ from fuzz.events import Notice, Progress
 from fuzz.gate.pair import Compared, Pair
 from fuzz.gate.report import tally_line
 from fuzz.gate.result import Result
+from fuzz.gate.watch import Watch
 from fuzz.isolation.supervisor import LINGER
 from fuzz.isolation.told import LateDeath
 from fuzz.outcome import Change
@@ -56,11 +57,14 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
     def generated(case: Case) -> Outcome:
         if not pair.brief:
             pair.heard = note(case)
+        watch.before(pair.brief)
         try:
             return check(case)
         finally:
+            watch.after()
             pair.heard = _nobody
 
+    watch = Watch(pair.candidate, result.reach)
     pursuit = Pursuit(
         session,
         property_id,
@@ -89,7 +93,7 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         0 if until is not None and not options.cases else options.cases,
         until,
         campaign.seed_of(options.seed, property_id),
-        aim=(lambda: result.reach.latest) if result.reach.statements else None,
+        aim=watch.reached if result.reach.statements else None,
     )
     try:
         campaign.search(
@@ -103,6 +107,7 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         )
         keep_late(pursuit, late)
     finally:
+        watch.end()
         result.executed += 2 * tally.executed
         for message, times in tally.broken.items():
             result.unjudged[f"{session.target.family}, {property_id}: {message}"] += times

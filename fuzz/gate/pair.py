@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ class Side(Checker, Protocol):
     """A supervisor, as a pair uses it."""
 
     gave: dict[str, Any]
+    watch: Callable[[Mapping[str, Sequence[int]]], None] | None
 
     @property
     def worker_pid(self) -> int | None:
