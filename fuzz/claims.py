@@ -30,7 +30,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         Claim("rotary_reference", "positions and rotations equal an independent implementation"),
         Claim(
             "attention_agreement",
-            "every attention implementation gives the same logits, and in training gradients",
+            "every implementation of attention and experts gives the same logits, and gradients",
         ),
         Claim("cache_agreement", "one forward = chunked prefill = token by token, for every cache"),
         Claim("padding_invariance", "padding leaves the real tokens' logits alone"),

@@ -84,6 +84,12 @@ PLANTS: Final[dict[str, Plant]] = {
             "attention_agreement",
         ),
         Plant(
+            "experts-scale",
+            "experts that are not computed one after the other give 1.01 times as much",
+            "attention_agreement",
+            family="qwen3_vl_moe",
+        ),
+        Plant(
             "half-mask-too-small",
             "eager attention masks with the logarithm of the dtype's smallest number, which in "
             "float16 is a score like others (-9.7)",

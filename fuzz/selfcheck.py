@@ -122,6 +122,11 @@ GAPS: Final[tuple[Gap, ...]] = (
     ),
     Gap("image-hidden-from-text", lambda lane: not lane.images, "there is no image to hide"),
     Gap("eager-scale", _on_low, "one percent of a score is within what rounding allows"),
+    Gap(
+        "experts-scale",
+        lambda lane: lane.target.dtype != "exact",
+        "experts are compared in float64 alone",
+    ),
     Gap("eager-gradient", _on_low, "one percent of a gradient is within what rounding allows"),
     Gap(
         "half-mask-too-small",

@@ -1,12 +1,12 @@
-"""Which attention implementations are compared."""
+"""Which implementations of attention and of experts are compared."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from fuzz.target import ATTENTION, FLASH, FLEX, SDPA
-from fuzz.worker import flash, flex
-from fuzz.worker.subject import Subject
+from fuzz.worker import experts, flash, flex
+from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
 
@@ -40,6 +40,17 @@ def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
         return True
 
     return tuple(a for a in ATTENTION if a != subject.target.attn and compared(a))
+
+
+def other_experts(subject: Subject, case: Case) -> tuple[str, ...]:
+    """Return the ways of computing experts that a case is run with beside one after the other.
+
+    In float64 alone, where rounding chooses no other experts; and of cases with seed 0, for the
+    reason and at the price that :func:`others` has.
+    """
+    if subject.target.dtype != "exact" or case.seed:
+        return ()
+    return experts.ways(model_of(subject))
 
 
 @cache

@@ -17,6 +17,9 @@ FRESH: Final = "fresh_inv_freq"
 """Attribute of a rotary module that :func:`remember` sets and :func:`forget` reads."""
 ATTENDING: Final = ("full_attention", "sliding_attention", "chunked_attention")
 """Kinds of layers whose cache is keys and values."""
+EXPERTS_BY_LOOP: Final = "eager"
+"""transformers' name for computing one expert after the other."""
+
 EXPERTS: Final = ("num_experts", "n_routed_experts", "num_local_experts")
 """Names under which configs say how many experts there are."""
 MODULES: Final = "modules_of_the_model"
@@ -234,7 +237,7 @@ def experts_by_loop() -> dict[str, str]:
     from transformers import PreTrainedModel
 
     return (
-        {"experts_implementation": "eager"}
+        {"experts_implementation": EXPERTS_BY_LOOP}
         if hasattr(PreTrainedModel, "get_correct_experts_implementation")
         else {}
     )

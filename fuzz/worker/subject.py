@@ -44,6 +44,7 @@ class Build:
         rounded: dtype that its weights are rounded to before they take that of the lane, "" for
             none.
         cast: dtype that the finished model is cast to with ``model.to``, "" for none.
+        experts: how experts are computed, "" as the lane needs it.
     """
 
     attn: str
@@ -51,6 +52,7 @@ class Build:
     dtype: str
     rounded: str = ""
     cast: str = ""
+    experts: str = ""
 
 
 @dataclass(slots=True)
@@ -116,13 +118,14 @@ def model_of(
     dtype: str = "",
     rounded: str = "",
     cast: str = "",
+    experts: str = "",
 ) -> Any:
     """Return the model of a :class:`Build`; attention and dtype are by default the target's.
 
     Models are kept. Nothing an earlier call left on the object is kept: it is dropped here.
     """
     target = subject.target
-    build = Build(attn or target.attn, gain, dtype or target.dtype, rounded, cast)
+    build = Build(attn or target.attn, gain, dtype or target.dtype, rounded, cast, experts)
     if build not in subject.models:
         subject.models[build] = _build(subject, build)
     model = subject.models[build]
@@ -179,6 +182,8 @@ def _build(subject: Subject, build: Build) -> Any:
             model = cls._from_config(config, attn_implementation=build.attn, **arguments).eval()
         else:
             experts = release.experts_by_loop() if build.dtype == "exact" else {}
+            if build.experts:
+                experts = {"experts_implementation": build.experts}
             model = cls._from_config(config, attn_implementation=build.attn, **experts)
             model = model.to(torch.get_default_dtype()).eval()
         rounded = LOW.get(build.rounded)

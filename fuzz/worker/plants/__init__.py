@@ -47,6 +47,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "first-key-hidden": attention.first_key_hidden,
     "image-hidden-from-text": attention.image_hidden_from_text,
     "eager-scale": attention.eager_scale,
+    "experts-scale": attention.experts_scale,
     "packing-ignored": attention.packing_ignored,
     "half-mask-too-small": attention.half_mask_too_small,
     "eager-gradient": attention.eager_gradient,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fuzz.worker import release
+from fuzz.worker import experts, release
 from fuzz.worker.errors import NothingToBreakError
 from fuzz.worker.placing import image_token
 from fuzz.worker.plants.fed import fed
@@ -245,6 +245,21 @@ def eager_scale(model: Any) -> None:
         queries.weight.data.mul_(1.01)
         if queries.bias is not None:
             queries.bias.data.mul_(1.01)
+
+
+def experts_scale(model: Any) -> None:
+    """Have experts give 1.01 times as much where they are not computed one after the other.
+
+    Raises:
+        NothingToBreakError: the model has no experts that can be computed in several ways.
+    """
+    if not experts.ways(model):
+        raise NothingToBreakError("no experts that can be computed in several ways")
+    for module in model.modules():
+        if hasattr(module, "has_gate") and hasattr(module, "down_proj"):
+            if module.config._experts_implementation == release.EXPERTS_BY_LOOP:
+                return
+            module.down_proj.data.mul_(1.01)
 
 
 def half_mask_too_small(model: Any) -> None:

@@ -40,6 +40,7 @@ WITNESSES: dict[str, Case] = {
     "vision-leak": Case(rows=((CELLS_2X2,), (CELLS_2X2,))),
     "packing-ignored": Case(rows=((Text(1),), (Text(1),))),
     "eager-scale": Case(rows=((Text(2),),)),
+    "experts-scale": Case(rows=((Text(2),),)),
     # Scores of a model at unit gain are too close to each other for it.
     "half-mask-too-small": Case(rows=((Text(2),),), gain=3.0),
     # Three tokens: the first has nothing but itself to attend to, and nobody learns from the last.
