@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fuzz.families import FAMILIES
 from fuzz.families.family import Family
+from fuzz.families.not_covered import NOT_COVERED
 
 ONLY_WITH_IMAGES: Final = ("clean_rejection", "image_independence")
 """Properties that say nothing about a text model; the strategies know why."""
@@ -42,7 +43,7 @@ def rotary_of(family: Family) -> str:
 def not_applicable(family: Family) -> dict[str, str]:
     """Return the properties that say nothing about a family in any release, with the reason."""
     reasons = dict(family.not_applicable)
-    if "vision_config" not in family.config and not family.audio:
+    if not family.audio and ("vision_config" not in family.config or not family.placing):
         reasons.update(dict.fromkeys(ONLY_WITH_IMAGES, NO_IMAGES))
     return dict(sorted(reasons.items()))
 
@@ -61,6 +62,9 @@ def lines() -> Iterator[str]:
     yield "any other model_type, with --model DIR: what is needed is read off the directory's"
     yield "  config, the model's code and the running model; what cannot be decided is said, and"
     yield "  the properties that need it are not applicable"
+    yield "not covered, and why:"
+    for name, reason in NOT_COVERED.items():
+        yield f"  {name}: {reason}"
 
 
 def markdown() -> Iterator[str]:

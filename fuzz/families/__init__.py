@@ -15,6 +15,7 @@ from fuzz.families import (
     glm_ocr,
     glmasr,
     gpt_oss,
+    granite4_vision,
     hunyuan_vl,
     idefics3,
     internvl,
@@ -26,6 +27,7 @@ from fuzz.families import (
     ministral3,
     mistral,
     mistral3,
+    mllama,
     paligemma,
     phi3,
     qwen2,
@@ -35,6 +37,7 @@ from fuzz.families import (
     qwen3_5_moe,
     qwen3_vl,
     qwen3_vl_moe,
+    qwen4_exp,
     smollm3,
     smolvlm,
 )
@@ -76,6 +79,9 @@ FAMILIES: Final[dict[str, Family]] = {
         phi3.FAMILY,
         ministral3.FAMILY,
         glmasr.FAMILY,
+        granite4_vision.FAMILY,
+        qwen4_exp.FAMILY,
+        mllama.FAMILY,
     )
 }
 

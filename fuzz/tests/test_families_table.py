@@ -8,6 +8,7 @@ import pytest
 
 from fuzz.cli import main
 from fuzz.families import FAMILIES
+from fuzz.families.not_covered import NOT_COVERED
 from fuzz.families_table import markdown, not_applicable, rotary_of
 from fuzz.session import PROPERTY_KINDS
 from strategies.geometry import without_images
@@ -52,5 +53,6 @@ def test_the_command_lists_every_family_with_its_reasons(
     assert main(["families"]) == 0
     said = capsys.readouterr().out
     assert all(f"{name}: " in said for name in FAMILIES)
+    assert all(f"  {name}: {why}\n" in said for name, why in NOT_COVERED.items())
     assert "any other model_type, with --model DIR: " in said
     assert "packing_invariance is not applicable: linear attention carries" in said

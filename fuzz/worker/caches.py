@@ -36,6 +36,14 @@ def lacks(subject: Subject) -> dict[str, str]:
     return reasons
 
 
+def said_of_lacks(subject: Subject) -> tuple[str, ...]:
+    """Return a line for each kind of cache that no case uses, and for ``crop``, with the reason."""
+    return tuple(
+        f"no cache is {'cropped' if name == 'crop' else name}: {why}"
+        for name, why in lacks(subject).items()
+    )
+
+
 def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
     """Return an empty KV cache, None where the model makes its own.
 

@@ -51,6 +51,8 @@ def rotary(model: nn.Module) -> Iterator[Captured]:
     module = release.modeling_module(model if tower is None else tower)
 
     def on_text(inputs: tuple[Any, ...], outputs: Any) -> None:
+        if isinstance(outputs, torch.Tensor):
+            return  # Of what chooses keys for a query, not of queries and keys.
         for before, after in zip(inputs[:2], outputs, strict=True):
             seen.turns.append((len(seen.positions) - 1, before, after))
 
@@ -99,7 +101,11 @@ def positions_reaching_rope(model: nn.Module) -> Iterator[list[torch.Tensor]]:
         kind = kwargs.get("layer_type", args[2] if len(args) > 2 else None)
         kinds.append(kind)
         if kind == kinds[0]:
-            seen.append(positions_given(args, kwargs))
+            ids, hidden = positions_given(args, kwargs), kwargs.get("x", args[0] if args else None)
+            if hidden is not None and hidden.ndim == 3:
+                # Qwen4-Exp turns whole blocks, and asks again for what is in its cache.
+                ids = ids[..., -hidden.shape[1] :]
+            seen.append(ids)
 
     hook = release.text_model(model).rotary_emb.register_forward_pre_hook(note, with_kwargs=True)
     try:
@@ -159,7 +165,7 @@ def image_features(model: nn.Module) -> Iterator[list[torch.Tensor]]:
         # Qwen3-VL hands over features of several depths.
         mergers = (tower.merger, *getattr(tower, "deepstack_merger_list", ()))
     else:
-        mergers = (release.projector(model),)
+        mergers = release.projectors(model)
     with ExitStack() as stack:
         for merger in mergers:
             hook = merger.register_forward_hook(

@@ -31,7 +31,8 @@ def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
 
     def compared(attn: str) -> bool:
         if attn == FLASH:
-            return not (flash.obstacle(dtype) or no_flash(architecture))
+            refused = no_flash(architecture) or part_without_flash(subject)
+            return not (flash.obstacle(dtype) or refused)
         if attn == FLEX:
             possible = case.mode == "eval" or flex.trains(subject.target.device)
             return possible and case.seed == 0 and not flex.obstacle()
@@ -51,6 +52,19 @@ def other_experts(subject: Subject, case: Case) -> tuple[str, ...]:
     if subject.target.dtype != "exact" or case.seed:
         return ()
     return experts.ways(model_of(subject))
+
+
+def part_without_flash(subject: Subject) -> str:
+    """Return which part of a model cannot run with flash_attention_2, as its own mark says, or "".
+
+    The whole may be marked as if it could: transformers refuses the part where it is built.
+    """
+    for module in model_of(subject).modules():
+        if getattr(type(module), "_supports_flash_attn", True) is False:
+            name = type(module).__name__
+            part = "" if name == subject.family.architecture else ", a part of the model,"
+            return f"{name}{part} does not support it"
+    return ""
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 import PIL.Image
@@ -283,10 +284,9 @@ def _any_resolution(subject: Subject, image: PIL.Image.Image, extra: int) -> Pla
     """
     config = subject.config
     out = subject.processor(images=[image], return_tensors="pt")
-    tile, patch = int(config.vision_config.image_size), int(config.vision_config.patch_size)
-    side = tile // patch
+    tile, side = int(config.vision_config.image_size), math.isqrt(tokens_of_tile(config))
     height, width = _best_resolution(image, config.image_grid_pinpoints)
-    rows, cols = height // patch, width // patch
+    rows, cols = height // tile * side, width // tile * side
     # The image keeps its shape within the tiles; the borders that leaves are cut off again, as
     # many patches at one end as at the other.
     if image.width * rows > cols * image.height:
@@ -344,6 +344,8 @@ def tokens_of_tile(config: Any) -> int:
         for x in (vision.image_size, vision.patch_size)
     )
     merge = getattr(config, "scale_factor", None) or 1 / getattr(config, "downsample_ratio", 1)
+    if rate := getattr(config, "downsample_rate", None):
+        merge = 1 / Fraction(rate)
     side = size // patch / merge
     return int(side * side)
 

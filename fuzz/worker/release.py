@@ -257,28 +257,34 @@ def use_all_experts(config: Any) -> None:
                 text.topk_group = groups
 
 
-def projector(model: nn.Module) -> Any:
-    """Return the module that brings image features to the decoder's width.
+def projectors(model: nn.Module) -> tuple[Any, ...]:
+    """Return the modules that bring image features to the decoder's width.
 
     Raises:
         LookupError: no module has one of the names that are known.
     """
+    module: Any
     for module in model.modules():
         for name in ("multi_modal_projector", "connector"):
             if hasattr(module, name):
-                return getattr(module, name)
+                return (getattr(module, name),)
+        if hasattr(module, "layerwise_projectors"):
+            return (*module.layerwise_projectors, *module.spatial_projectors)
     raise LookupError("no multi_modal_projector and no connector")
 
 
 def takes_merged_embeddings(model: nn.Module) -> bool:
     """Tell whether an image's share in the input embeddings is all that the decoder gets of it.
 
-    Qwen3-VL's decoder also gets features of several depths, which only pixels can bring; that of
-    Gemma 3 is told which tokens are an image's, of one piece at a time.
+    Qwen3-VL's decoder and Granite 4 Vision's also get features of several depths, which only pixels
+    can bring; Qwen4-Exp's looks up the tokens themselves in a layer; that of Gemma 3 is told which
+    tokens are an image's, of one piece at a time.
     """
     if accepts(model.forward, "token_type_ids"):
         return False
-    return not hasattr(vision_tower(model), "deepstack_merger_list")
+    needs = ("layerwise_projectors", "reverse_embedding")
+    deep = any(hasattr(module, name) for module in _modules(model) for name in needs)
+    return not deep and not hasattr(vision_tower(model), "deepstack_merger_list")
 
 
 def position_owner(model: nn.Module) -> Any:

@@ -104,8 +104,10 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
 
     from fuzz.worker import flex
     from fuzz.worker.applicability import not_applicable
+    from fuzz.worker.caches import said_of_lacks
     from fuzz.worker.device import fragile, missing, probe
     from fuzz.worker.geometry import geometry_of
+    from fuzz.worker.implementations import part_without_flash
     from fuzz.worker.look import looked_at
     from fuzz.worker.plants import planter
     from fuzz.worker.subject import make_subject, model_of
@@ -121,6 +123,8 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     if lost := probe(subject.device):
         # On a device that a fork cannot use this shows before any case is blamed for it.
         raise RuntimeError(f"{subject.device} does not work in this process: {lost}")
+    if target["attn"] != FLASH and (refused := part_without_flash(subject)):
+        _state["unchecked"].append(f"{FLASH} is not compared: {refused}")
     if refused := flex.refuse_sinks(model, target["device"]):
         _state["unchecked"].append(f"{FLEX} is not compared: {refused}")
         if target["attn"] == FLEX:
@@ -130,7 +134,7 @@ def prepare(target: dict[str, Any]) -> dict[str, Any]:
     return {
         "geometry": geometry_to_plain(geometry_of(subject)),
         "build_seconds": seconds,
-        "unchecked": [*_state["unchecked"], *said],
+        "unchecked": [*_state["unchecked"], *said_of_lacks(subject), *said],
         "not_applicable": _state["not_applicable"],
         "fragile": fragile(subject.device),
     }

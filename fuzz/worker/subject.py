@@ -101,7 +101,7 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
     else:
         settings, processor_settings = copy.deepcopy(dict(family.config)), dict(family.processor)
     config = AutoConfig.for_model(family.kind, **settings)
-    towers = release.vision_config(config), release.audio_config(config)
+    towers = [getattr(config, f"{name}_config", None) for name in ("vision", "audio", "qformer")]
     _without_dropout(config, release.text_config(config), *towers)
     device = torch.device(target.device)
     processor = _processor(family, config, processor_settings)

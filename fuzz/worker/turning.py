@@ -18,8 +18,11 @@ def turning_layers(config: Any, unturned: str = "") -> tuple[int, ...]:
     layers = range(int(text.num_hidden_layers))
     kinds = getattr(text, "layer_types", None) or [""] * len(layers)
     turning = getattr(text, "no_rope_layers", None) or [1] * len(layers)
+    # What those see are images, which have no positions.
+    across = getattr(text, "cross_attention_layers", None) or ()
     without = ("linear_attention", unturned or "linear_attention")
-    return tuple(n for n in layers if turning[n] and kinds[n] not in without)
+    turned = [n for n in layers if turning[n] and kinds[n] not in without]
+    return tuple(n for n in turned if n not in across)
 
 
 def latent_head(config: Any) -> int:

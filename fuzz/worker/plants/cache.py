@@ -81,7 +81,7 @@ def crop_forgotten(model: Any) -> None:
 
 
 def own_cache_last_key(model: Any) -> None:
-    """Lose the last key in the cache that the decoder makes where it is given none."""
+    """Lose the last key in the cache that the model makes where it is given none."""
 
     def lose(_module: object, _args: object, kwargs: dict[str, Any], output: Any) -> None:
         made = getattr(output, "past_key_values", None)
@@ -89,7 +89,8 @@ def own_cache_last_key(model: Any) -> None:
             for keys in _keys(made):
                 keys[..., -1:, :] = 0
 
-    release.text_model(model).register_forward_hook(lose, with_kwargs=True)
+    # Not of the decoder alone: Idefics makes it around that.
+    model.register_forward_hook(lose, with_kwargs=True)
 
 
 def _keys(cache: Any) -> Iterator[torch.Tensor]:

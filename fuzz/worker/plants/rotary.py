@@ -53,6 +53,11 @@ def wrong_half(model: Any) -> None:
         NothingToBreakError: no function pairs elements.
     """
     module = release.modeling_module(release.text_model(model))
+    if getattr(model.config, "rope_interleave", False):
+        # DeepSeek has a function for each way; whoever looks at the other one sees it turn.
+        halves = lambda *args, **kwargs: module.apply_rotary_pos_emb(*args, **kwargs)  # noqa: E731
+        during(model, module, "apply_rotary_pos_emb_interleave", halves)
+        return
     name = next((n for n in ("rotate_half_llm", "rotate_half") if hasattr(module, n)), "")
     if not name:
         raise NothingToBreakError("no function pairs elements of a head")

@@ -43,7 +43,8 @@ def _blend(model: Any) -> None:
         features, *rest = args
         return (features + 0.01 * features.flatten(0, -2).mean(0), *rest)
 
-    release.projector(model).register_forward_pre_hook(blend)
+    for projector in release.projectors(model):
+        projector.register_forward_pre_hook(blend)
 
 
 def _fitted_features(model: Any) -> None:

@@ -72,6 +72,24 @@ def test_the_budget_is_none_of_the_exact_lane() -> None:
         judged(1e-6, 1e-6 + 1e-8, "exact")
 
 
+def test_a_loss_that_differs_fails_and_says_so() -> None:
+    """And is no fault of ours, for want of an axis of tokens."""
+    import torch
+
+    from fuzz.worker.budget import require_gradients_agree
+    from fuzz.worker.calls import Result
+    from fuzz.worker.failure import Failed
+
+    class Exact:
+        dtype = "exact"
+
+    one, other = (Result((), loss=torch.tensor(x, dtype=torch.float64)) for x in (1.0, 1.1))
+    truth: Any = Exact()
+    require_gradients_agree(one, one, truth, "a = b")
+    with pytest.raises(Failed, match="loss: differ by 0.1 "):
+        require_gradients_agree(other, one, truth, "a = b")
+
+
 def test_float64_is_not_run_where_the_legs_are_alike() -> None:
     """Legs a few units apart keep the budget whatever is right."""
     import torch

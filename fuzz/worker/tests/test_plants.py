@@ -67,7 +67,7 @@ WITNESSES: dict[str, Case] = {
     "sections-shifted": Case(rows=((Image(28, 112),),)),
     "wrong-half": Case(rows=((Text(2),),)),
     "positions-rounded": Case(offset=257),
-    "far-positions-wrap": Case(offset=100_000),
+    "far-positions-wrap": Case(offset=200_000),
     "lengthening-lost": Case(),
     "cache-slot-overwritten": Case(rows=((Text(3),),), decode=1),
     "cache-rows-exchanged": Case(rows=((Text(2),), (Text(2),)), decode=1),
