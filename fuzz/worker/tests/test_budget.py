@@ -86,7 +86,7 @@ def test_a_loss_that_differs_fails_and_says_so() -> None:
     one, other = (Result((), loss=torch.tensor(x, dtype=torch.float64)) for x in (1.0, 1.1))
     truth: Any = Exact()
     require_gradients_agree(one, one, truth, "a = b")
-    with pytest.raises(Failed, match="loss: differ by 0.1 "):
+    with pytest.raises(Failed, match=r"loss: differ by 0\.1 "):
         require_gradients_agree(other, one, truth, "a = b")
 
 
