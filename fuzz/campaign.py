@@ -14,22 +14,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
-from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 from hypothesis.strategies import SearchStrategy
 
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, to_json
-
-INDEPENDENT: Final = "ropefuzz-independent"
-"""Hypothesis's own way of drawing, without its mutation of what it drew before.
-
-Left to itself it repeats itself: of 2,000 draws 900 were different cases, many of them alike, and
-what comes up in one of 18 cases was first met after 73.
-"""
-AVAILABLE_PROVIDERS[INDEPENDENT] = f"{__name__}.Independent"
+from strategies.independent import INDEPENDENT
 
 UNLIMITED = 10_000_000
 DRAWS_PER_CASE = 20
@@ -88,10 +79,6 @@ class Tally:
     def generated(self) -> int:
         """Cases generated so far."""
         return sum(self.counts.values())
-
-
-class Independent(HypothesisProvider):
-    """Draws each case by itself."""
 
 
 class _Stop(BaseException):

@@ -54,8 +54,8 @@ _STATEFUL_ENTRIES: Final = st.sampled_from(_STATEFUL)
 _GAINS: Final = st.sampled_from(GAINS)
 _SEEDS: Final = st.integers(0, _MAX_SEED)
 _SIDES: Final[st.SearchStrategy[Side]] = st.sampled_from(("left", "right"))
-# A fifth of all cases in the end: generate and rows of one token are not trained on.
-_MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "eval", "train"))
+# A quarter of all cases in the end: generate and rows of one token are not trained on.
+_MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "train"))
 _BOOLEANS: Final = st.booleans()
 _RARELY: Final = weighted(0, 1, (0,))
 # Failures that several axes bring about together hardly come up while each axis is mostly left
@@ -133,7 +133,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
     prompt = Prompt(text_only=text_only, budget=budget, cap=min(DEFAULT_CAP, budget))
     rows = draw(batches_of_rows(geometry, demands, prompt))
     if single or (bare and not least):
-        rows, padding, mask = rows[:1] * (1 if single else len(rows)), 0, False
+        longest = max(rows, key=lambda row: estimated_tokens(geometry, row))
+        rows, padding, mask = (longest,) * (1 if single else len(rows)), 0, False
     columns = max(estimated_tokens(geometry, row) for row in rows) + padding
     padded = may_be_padded(rows, padding)
     fed_on = demands.fed_in_pieces and entry == "forward-implicit"
@@ -157,7 +158,7 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         gap, gap_at = 0, 0
     history: list[Call] = []
     if draw(_BOOLEANS if busy else _RARELY) or demands.history:
-        history = draw(earlier_calls(geometry, demands.history))
+        history = draw(earlier_calls(geometry, max(1, demands.history)))
     between = draw(earlier_calls(geometry, 1)) if apart and (chunks or decode) else ()
     mode: Mode = draw(_MODES) if demands.trained else "eval"
     if is_generate(entry) or not trainable(rows):
@@ -190,7 +191,8 @@ def _budget(geometry: Geometry, demands: Demands) -> int:
     """Return the most tokens of a row: what is added to it must not reach too far either."""
     if not (demands.alike and geometry.alike_up_to):
         return MAX_TOKENS
-    added = _MAX_GENERATED if demands.generated else _MAX_PADDING + MAX_DECODE
+    # What generate gives is also fed once more.
+    added = _MAX_GENERATED if demands.generated else _MAX_PADDING + 2 * MAX_DECODE
     return min(MAX_TOKENS, geometry.alike_up_to - added)
 
 

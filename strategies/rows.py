@@ -67,11 +67,7 @@ def batches_of_rows(
         rows = rows[:1] * len(rows)
     count = sum(len(media_of(row)) for row in rows)
     more = more_recordings if geometry.audio else _more_images
-    least = demands.images
-    if geometry.images and not prompt.text_only:
-        # Two fifths of the batches came out without any image by chance alone.
-        least = max(least, draw(_RARELY))
-    for segment in draw(more(geometry, least))[count:]:
+    for segment in draw(more(geometry, demands.images))[count:]:
         if not isinstance(segment, Image):
             rows.append((segment,))
             continue
@@ -92,7 +88,9 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
         # Two lists instead of one of pairs: Hypothesis deletes at most five choices in a row,
         # which is just an image and that there is one.
         most = min(prompt.images, draw(_MOST_IMAGES)) if prompt.images > 1 else prompt.images
-        images = draw(_lists_of_images(geometry, most))
+        # Two fifths of the batches came out without any image by chance alone.
+        least = min(most, draw(_RARELY))
+        images = draw(_lists_of_images(geometry, least, most))
         texts = draw(_lists_of_texts(geometry, most, min(prompt.cap, _TEXT_AFTER_IMAGE)))
     if prompt.text_only:
         images = []
@@ -142,8 +140,8 @@ def _lists_of_rows(geometry: Geometry, fewest: int, prompt: Prompt) -> st.Search
 
 
 @lru_cache(maxsize=64)
-def _lists_of_images(geometry: Geometry, most: int) -> st.SearchStrategy[list[Image]]:
-    return st.lists(image_sizes(geometry), max_size=most)
+def _lists_of_images(geometry: Geometry, least: int, most: int) -> st.SearchStrategy[list[Image]]:
+    return st.lists(image_sizes(geometry), min_size=least, max_size=most)
 
 
 @lru_cache(maxsize=64)

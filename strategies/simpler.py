@@ -164,6 +164,12 @@ def _candidates(case: Case) -> Iterator[Case]:
         yield replace(case, between=())
     yield from (replace(case, between=_without(case.between, i)) for i in _places(case.between))
     yield from (replace(case, history=_without(case.history, i)) for i in _places(case.history))
+    for i, call in enumerate(case.history):
+        # What fails may be the earlier call itself, or need only what it holds.
+        alone = replace(DEFAULT, rows=(call.row,), entry=call.entry, gain=case.gain, seed=case.seed)
+        yield replace(alone, decode=1) if is_generate(call.entry) else alone
+        with_it = (call.row + case.rows[0], *case.rows[1:])
+        yield replace(case, rows=with_it, history=_without(case.history, i))
     yield from (replace(case, rows=(row,)) for row in case.rows)
     # A row may matter only because another one is longer and makes padding.
     padding = max(1, case.extra_padding)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy, lists
 
 from strategies.geometry import Geometry
+from strategies.independent import INDEPENDENT
 
 T = TypeVar("T")
 
@@ -79,11 +80,11 @@ def draws(strategy: SearchStrategy[T], count: int = 2000, start: int = 0) -> lis
 
 
 def single_draws(strategy: SearchStrategy[T], count: int = 1000, start: int = 0) -> list[T]:
-    """Return what Hypothesis draws from a strategy under a seed, one at a time."""
+    """Return what a campaign draws from a strategy under a seed."""
     drawn: list[T] = []
 
     @seed(start)
-    @explicit(count)
+    @settings(explicit(count), backend=INDEPENDENT)
     @given(strategy)
     def collect(value: T) -> None:
         drawn.append(value)
