@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,22 +67,35 @@ def _write_whole(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def check_place(path: Path, suffixes: Sequence[str]) -> None:
-    """Check that a report can be written there, without writing it.
+def check_place(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Check that a file that the user named can be written there, without writing it.
+
+    Its folder is not made: a name that was mistyped would make one.
+
+    Args:
+        path: the file.
+        suffixes: what its name may end in, () for anything.
 
     Raises:
-        UsageProblem: its suffix is none of these, or its folder cannot be written.
+        UsageProblem: its suffix is none of these, or it cannot be written there.
     """
-    if path.suffix not in suffixes:
+    if suffixes and path.suffix not in suffixes:
         raise UsageProblem(f"{path}: expected a report's name to end in {', '.join(suffixes)}")
-    if path.is_dir():
-        raise UsageProblem(f"{path}: is a folder")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise UsageProblem(f"{path}: is a folder")
+        if path.exists() and not path.is_file():
+            raise UsageProblem(f"{path}: is no file")
+        if not path.parent.is_dir():
+            said = "is no folder" if path.parent.exists() else "does not exist"
+            raise UsageProblem(f"{path}: folder {path.parent} {said}")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise UsageProblem(f"{path}: cannot be written: {os.strerror(errno.EACCES)}")
+        # Only trying tells: what a mount or the kernel forbids shows in no permission.
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
-        raise UsageProblem(f"{path.parent}: cannot be made: {error.strerror}") from None
-    if not os.access(path.parent, os.W_OK):
-        raise UsageProblem(f"{path.parent}: cannot be written")
+        raise UsageProblem(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from fuzz.cli import deadline_from, setup_seconds_from, wrap_from
 from fuzz.environments.store import Environment, Store, default_root
 from fuzz.errors import UsageProblem, choose
 from fuzz.events import Event, Notice
-from fuzz.files import write_text
+from fuzz.files import check_place, write_text
 from fuzz.gate.report import gated, verdict_lines
 from fuzz.gate.result import Result
 from fuzz.gate.run import Gate, Plans, regressions_of
@@ -107,6 +107,8 @@ def _gate(
         options.save_to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageProblem(f"{options.save_to}: cannot be made: {error.strerror}") from None
+    if arguments.summary is not None:
+        check_place(arguments.summary)
     reports = open_reports(arguments.report, terminal.line)
 
     def listener(event: Event) -> None:

@@ -148,9 +148,11 @@ def main(
         terminal.line("stopped by Ctrl-C: what was not reached is unknown")
     data = _plain(probe, swept, cached)
     try:
+        place = arguments.json
         if arguments.json is not None:
             write_json(arguments.json, data)
             terminal.line(f"written to {arguments.json}")
+        place = arguments.save
         if arguments.save is not None:
             name = planes(probe.geometry.images)[0]
             labels = (AXES[name.over[0]].label, AXES[name.over[1]].label)
@@ -160,7 +162,7 @@ def main(
             plot.save(arguments.save, marks, labels, title, ticks(grids, name.over, xs, ys))
             terminal.line(f"drawn in {arguments.save}")
     except OSError as error:
-        raise UsageProblem(f"{error.filename}: cannot be written: {error.strerror}") from None
+        raise UsageProblem(f"{place}: cannot be written: {error.strerror}") from None
     if probe.broken and not any(m == "passes" for s in swept.values() for m in s.marks.values()):
         raise CannotJudge("nothing could be judged")
     return 3 if probe.broken or stopped else 0

@@ -216,8 +216,8 @@ def _counted(made: Map, swept: Swept) -> str:
     return f"{span}: {runs}, more where verdicts differ"
 
 
-def _axes(text: str, case: Case) -> tuple[Axis, Axis]:
-    if not text:
+def _axes(text: str | None, case: Case) -> tuple[Axis, Axis]:
+    if text is None:
         return axes_for(case)
     names = text.split(",")
     if len(names) != 2 or names[0] == names[1]:

@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE")
-    add("--over", default="", metavar="X,Y", help="two axes (default: what the case has)")
+    add("--over", metavar="X,Y", help="two axes (default: what the case has)")
     add(
         "--range",
         action="append",

@@ -75,7 +75,7 @@ def drawn(
 ) -> tuple[Stub, int]:
     path, _ = regression.save(finding(case=case), folder)
     stub = Stub(answer)
-    options = {"file": path, "over": "", "range": [], "save": None, **given}
+    options = {"file": path, "over": None, "range": [], "save": None, **given}
     code = main(argparse.Namespace(**options), (), lambda _: cast(Supervisor, stub))
     return stub, code
 
@@ -194,6 +194,7 @@ def test_a_picture_is_drawn_and_the_same_map_gives_the_same_file(tmp_path: Path,
     ("given", "said"),
     [
         ({"over": "width"}, "--over: expected two axes, e.g. width,height, got 'width'"),
+        ({"over": ""}, "--over: expected two axes, e.g. width,height, got ''"),
         ({"over": "text,text"}, "--over: expected two axes"),
         ({"over": "text,hight"}, "unknown axis 'hight'; did you mean 'height'?"),
         ({"range": ["width=5"]}, "--range: expected AXIS=LOW:HIGH, got 'width=5'"),

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from fuzz.cli import main
 from fuzz.errors import UsageProblem
+from fuzz.isolation.supervisor import Supervisor
 from fuzz.reports import github
 from fuzz.reports.keep import open_reports
 from fuzz.reports.lines import read
 from fuzz.reports.tests.events import EVENTS, FAILED, FLAKY
 
+REGRESSIONS = Path(__file__).resolve().parents[3] / "regressions"
+SAVED = REGRESSIONS / "qwen2_vl" / "cache_agreement-4ee86ca4be.json"
+
 
 def test_events_are_in_the_file_as_they_come_and_the_rest_at_the_end(tmp_path: Path):
     paths = [tmp_path / "new" / f"run{s}" for s in (".jsonl", ".md", ".html")]
+    (tmp_path / "new").mkdir()
     reports = open_reports(paths, print)
     for event in EVENTS:
         reports(event)
@@ -40,16 +46,57 @@ def test_a_suffix_that_stands_for_nothing_is_refused_before_the_run(tmp_path: Pa
 def test_a_place_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.md").mkdir()
-    with pytest.raises(UsageProblem, match=r"cannot be made: (Not a directory|File exists)"):
-        open_reports([tmp_path / "file" / "run.md"], print)
-    with pytest.raises(UsageProblem, match=r"folder\.md: is a folder"):
-        open_reports([tmp_path / "folder.md"], print)
+    for place, said in (
+        (tmp_path / "file" / "run.md", f"folder {tmp_path / 'file'} is no folder"),
+        (tmp_path / "no" / "run.md", f"folder {tmp_path / 'no'} does not exist"),
+        (tmp_path / "folder.md", "is a folder"),
+        # Its permissions let root write there, the kernel does not.
+        (Path("/proc/run.md"), "cannot be written: No such file or directory"),
+    ):
+        with pytest.raises(UsageProblem) as raised:
+            open_reports([place], print)
+        assert str(raised.value) == f"{place}: {said}"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.md"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--cases", "1", "--report"],
+        ["replay", str(SAVED), "--report"],
+        ["gate", "--candidate", "installed", "--report"],
+        ["gate", "--candidate", "installed", "--summary"],
+        ["map", str(SAVED), "--save"],
+        ["envelope", "--json"],
+        ["envelope", "--save"],
+        ["report", "run.jsonl", "-o"],
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+def test_every_command_refuses_an_output_in_no_folder_before_it_does_anything(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def start(*_: object) -> NoReturn:
+        raise AssertionError("it has started")
+
+    monkeypatch.setattr(Supervisor, "start", start)
+    monkeypatch.chdir(tmp_path)
+    suffix = {"--json": "json", "--save": "svg"}.get(words[-1], "md")
+    assert main([*words, f"no/out.{suffix}"]) == 2
+    output = capsys.readouterr()
+    assert output.err == f"ropefuzz: no/out.{suffix}: folder no does not exist\n"
+    assert output.out == ""
 
 
 def test_a_report_that_cannot_be_written_in_the_end_is_told_and_the_others_are_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     paths = [tmp_path / "a" / "run.md", tmp_path / "b" / "run.html"]
+    for path in paths:
+        path.parent.mkdir()
     reports = open_reports(paths, print)
     for event in EVENTS:
         reports(event)
