@@ -17,7 +17,7 @@ from fuzz.regression import Regression
 from fuzz.repro import blocks, judging
 from fuzz.repro.blocks import Fed, Lane
 from fuzz.repro.facts import Facts, config_of, facts_of, has_experts
-from fuzz.repro.layout import broken, comment, literal
+from fuzz.repro.layout import WIDEST, WIDTH, broken, comment, literal
 from fuzz.repro.legs import body_of
 from fuzz.repro.looking import COOL
 from fuzz.repro.low import low_body
@@ -72,19 +72,37 @@ def script_of(saved: Regression, entry: ledger.Entry | None = None) -> str:
     functions = [] if of_processor(saved) else _functions(saved, facts, lane, body, attn)
     text = "\n".join(line for block in (*functions, end) for line in block)
     settings = _settings(saved, facts, lane, text)
-    code = [line for block in (settings, *functions, end) for line in block]
-    lines = [*_imports("\n".join(code)), "", *settings]
-    for block in (*functions, end):
-        lines += ["", "", *block] if lines[-1] else ["", *block]
-    code = [part for line in lines for part in broken(line)]
-    # Where lines are short, what the script says itself is left out of the comment.
-    wholes = [[*_comment(saved, entry, words), *code] for words in ("all", "some", "few")]
-    best = next((whole for whole in wholes if _length(whole) < MOST), wholes[-1])
-    return "\n".join(best) + "\n"
+    parts = (settings, *functions, end)
+    # Where lines are short, it is set tighter; then what the script says itself is left out.
+    wholes = (
+        _laid_out(saved, entry, parts, words, blank)
+        for words, blank in (("all", 2), ("all", 1), ("some", 1), ("few", 1), ("few", 0))
+    )
+    whole: list[str] = []
+    for whole in wholes:
+        if len(whole) < MOST:
+            break
+    return "\n".join(whole) + "\n"
 
 
-def _length(lines: Sequence[str]) -> int:
-    return sum(bool(line.strip()) for line in lines)
+def _laid_out(
+    saved: Regression,
+    entry: ledger.Entry | None,
+    parts: Sequence[Sequence[str]],
+    words: str,
+    blank: int,
+) -> list[str]:
+    """Return a script's lines, with so many blank ones between functions; few make others long."""
+    settings, *functions = parts
+    width = WIDTH if blank == 2 else WIDEST
+    between = [""] * blank
+    text = "\n".join(line for part in parts for line in part)
+    imports = _imports(text, [""] if blank == 2 else [])
+    lines = [*imports, "", *settings]
+    for block in functions:
+        lines += [*between, *block] if lines[-1] else ["", *block]
+    code = [part for line in lines for part in broken(line, width)]
+    return [*_comment(saved, entry, words, width), *code]
 
 
 def _refuse(saved: Regression) -> None:
@@ -261,9 +279,9 @@ def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[st
     return [*lines, f"CONFIG = {literal(config)}"]
 
 
-def _imports(text: str) -> list[str]:
+def _imports(text: str, between: Sequence[str]) -> list[str]:
     used = [name for name in STANDARD if re.search(rf"\b{re.escape(name)}\.", text)]
-    lines = [f"import {', '.join(used)}", ""]
+    lines = [f"import {', '.join(used)}", *between]
     lines += ["import torch"] if "torch." in text else []
     lines += ["import transformers"]
     if "Image." in text:
@@ -284,7 +302,7 @@ def seen_on(saved: Regression) -> str:
     return ", ".join(f"{n} {saved.versions[n]}" for n in names if n in saved.versions)
 
 
-def _comment(saved: Regression, entry: ledger.Entry | None, words: str) -> list[str]:
+def _comment(saved: Regression, entry: ledger.Entry | None, words: str, width: int) -> list[str]:
     told = f" Claim: {sentence_of(saved.property)}." if words == "all" else ""
     what = what_of(saved, entry)
     what = what.partition(" (tolerance")[0] if words == "few" else what
@@ -303,4 +321,4 @@ def _comment(saved: Regression, entry: ledger.Entry | None, words: str) -> list[
     exits = "Exits with 1: it happens, 0: gone, 2: cannot tell"
     seen = f"Seen with {seen_on(saved)}{known}{url}."
     paragraphs.append(seen if words == "few" else f"{seen} {exits}.")
-    return comment([" ".join(paragraphs)])
+    return comment([" ".join(paragraphs)], width)

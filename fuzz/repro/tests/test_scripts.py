@@ -15,6 +15,7 @@ import pytest
 from fuzz import ledger, regression
 from fuzz.families import FAMILIES
 from fuzz.repro.facts import DEFAULTS, PROCESSORS
+from fuzz.repro.layout import WIDEST
 from fuzz.repro.main import text_of
 from fuzz.repro.script import script_of
 from fuzz.repro.tests.findings import CARRIED, PLANTED, SOUND, TOO_MANY
@@ -80,10 +81,10 @@ def expected(name: str) -> int:
 
 
 def test_every_saved_regression_is_a_script_of_fewer_than_60_lines(scripts: dict[str, str]):
-    lengths = {n: len([x for x in t.splitlines() if x.strip()]) for n, t in scripts.items()}
+    lengths = {n: t.count("\n") for n, t in scripts.items()}  # as wc -l counts
     assert len(lengths) >= 20
     assert {n: k for n, k in lengths.items() if k >= 60} == {}
-    assert {n for n, t in scripts.items() if max(map(len, t.splitlines())) > 100} == set()
+    assert {n for n, t in scripts.items() if max(map(len, t.splitlines())) > WIDEST} == set()
 
 
 def test_a_script_imports_nothing_but_torch_transformers_and_pillow(scripts: dict[str, str]):
@@ -163,6 +164,10 @@ def test_what_a_script_leaves_out_of_a_config_is_the_default(ran: dict[str, Any]
 
 def test_the_image_processors_that_scripts_name_are_those_of_the_families(ran: dict[str, Any]):
     kinds = {f.image_processor or f.kind for f in FAMILIES.values() if f.processor}
+    # Of these a script with an image, or a recording, is refused in a line.
+    refused = {"glmasr", "granite4_vision", "qwen4_exp"}
+    assert kinds - PROCESSORS.keys() == refused
+    kinds -= refused
     assert {k: f"{PROCESSORS[k]}ImageProcessorPil" for k in kinds} == {
         k: ran["processors"][k] for k in kinds
     }
