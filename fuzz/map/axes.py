@@ -25,6 +25,7 @@ class Axis:
         high: the largest.
         put: sets it in a case.
         of_image: whether it is of the first image.
+        tokens: the feature that counts its tokens, "" where it counts something else.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Axis:
     high: int
     put: Callable[[Case, int], Case]
     of_image: bool = False
+    tokens: str = ""
 
 
 def image_in(case: Case) -> Image:
@@ -82,9 +84,12 @@ AXES: Final[Mapping[str, Axis]] = {
     for axis in (
         Axis("width", "width in pixels", 1, 200, lambda c, n: _with_image(c, width=n), True),
         Axis("height", "height in pixels", 1, 200, lambda c, n: _with_image(c, height=n), True),
-        Axis("text", "text tokens", 0, 24, _with_text),
-        Axis("chunk", "first chunk in tokens", 0, 24, _with_chunk),
-        Axis("decode", "tokens one by one", 0, 8, lambda c, n: replace(c, decode=n)),
+        Axis("text", "text tokens", 0, 24, _with_text, tokens="text tokens"),
+        Axis("chunk", "first chunk in tokens", 0, 24, _with_chunk, tokens="first chunk"),
+        Axis(
+            *("decode", "tokens one by one", 0, 8, lambda c, n: replace(c, decode=n)),
+            tokens="tokens one by one",
+        ),
         Axis("padding", "columns of padding", 0, 8, lambda c, n: replace(c, extra_padding=n)),
         Axis("offset", "first position", 0, 64, lambda c, n: replace(c, offset=n)),
         Axis("rows", "rows alike", 1, 6, lambda c, n: replace(c, rows=(c.rows[0],) * n)),
@@ -92,10 +97,17 @@ AXES: Final[Mapping[str, Axis]] = {
 }
 
 
+SIZES: Final = (AXES["width"], AXES["height"])
+"""The axes of an image's size."""
+
+
 def axes_for(case: Case) -> tuple[Axis, Axis]:
     """Return the two axes that say most of a case that nobody has chosen axes for."""
-    if has_images(case):
-        return AXES["width"], AXES["height"]
+    return SIZES if has_images(case) else axes_of_text(case)
+
+
+def axes_of_text(case: Case) -> tuple[Axis, Axis]:
+    """Return the two axes that say most of what is not of an image."""
     if case.extra_padding:
         return AXES["text"], AXES["padding"]
     second = "decode" if is_generate(case.entry) or case.decode else "chunk"
@@ -178,8 +190,6 @@ def features(case: Case, grid: Grid | None, frame: int) -> dict[str, int]:
             )
     text = sum(s.tokens for row in case.rows for s in row if isinstance(s, Text))
     found["text tokens"] = text
-    if case.chunks and not has_images(case):
-        found["first chunk - text tokens"] = case.chunks[0] - text
     found |= {
         "first chunk": case.chunks[0] if case.chunks else 0,
         "tokens one by one": case.decode,

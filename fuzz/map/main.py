@@ -158,7 +158,13 @@ def rule_of(made: Map, swept: Swept) -> Rule:
     told = [(p, m) for p, m in swept.marks.items() if m in ("fails", "passes")]
     frame = made.geometry.frame_tokens
     points = [features(made.case(p), made.grids.get(p), frame) for p, _ in told]
-    return find_rule(points, [m == "fails" for _, m in told])
+    one, other = (axis.tokens for axis in sorted(made.axes, key=_place))
+    compared = [(one, other)] if one and other else []
+    return find_rule(points, [m == "fails" for _, m in told], compared)
+
+
+def _place(axis: Axis) -> int:
+    return list(AXES).index(axis.name)
 
 
 def sweep_map(

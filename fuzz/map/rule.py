@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final, TypeAlias
@@ -16,6 +16,8 @@ _EVERYWHERE: Final = "everywhere in the map"
 _NOWHERE: Final = "nowhere in the map"
 _PAIRED: Final = 80
 """Conditions that are tried in pairs."""
+_SINGLED: Final = 64
+"""Values of a feature up to which each is tried by itself."""
 TOLERATED: Final = 0.05
 """The part of the points up to which a rule with exceptions is worth saying."""
 
@@ -43,7 +45,11 @@ class Rule:
             return f"fails {self.text}"
         if not self.exceptions:
             return f"fails exactly where {self.text}"
-        return f"fails where {self.text}, with {self.exceptions} exceptions of {self.points} points"
+        many = "" if self.exceptions == 1 else "s"
+        return (
+            f"fails where {self.text}, with {self.exceptions} exception{many} "
+            f"of {self.points} points"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +58,21 @@ class _Condition:
     holds: _Mask
 
 
-def find_rule(points: Sequence[Mapping[str, int]], fails: Sequence[bool]) -> Rule:
+def find_rule(
+    points: Sequence[Mapping[str, int]],
+    fails: Sequence[bool],
+    compared: Sequence[tuple[str, str]] = (),
+) -> Rule:
     """Find the simplest rule: one condition, two of them, or one with few exceptions.
 
-    A condition compares one feature with a number. Among rules that fit alike the first feature
-    wins, so features come in the order in which they matter.
+    A condition compares one feature with a number, or with another feature and a number more.
+    Among rules that fit alike the first feature wins, so features come in the order in which they
+    matter.
 
     Args:
         points: the features of each point, all with the same names.
         fails: whether each point fails.
+        compared: pairs of features in one unit, which may be compared with each other.
     """
     wrong = np.asarray(fails, dtype=bool)
     count = len(wrong)
@@ -68,7 +80,7 @@ def find_rule(points: Sequence[Mapping[str, int]], fails: Sequence[bool]) -> Rul
         return Rule(_NOWHERE, 0, count)
     if wrong.all():
         return Rule(_EVERYWHERE, 0, count)
-    conditions = _conditions(points, wrong)
+    conditions = _conditions(points, wrong, compared)
     missed = [int((c.holds != wrong).sum()) for c in conditions]
     best = min(range(len(conditions)), key=lambda i: missed[i], default=None)
     if best is None:
@@ -83,24 +95,44 @@ def find_rule(points: Sequence[Mapping[str, int]], fails: Sequence[bool]) -> Rul
     return Rule("", 0, count)
 
 
-def _conditions(points: Sequence[Mapping[str, int]], wrong: _Mask) -> list[_Condition]:
+def _conditions(
+    points: Sequence[Mapping[str, int]], wrong: _Mask, compared: Sequence[tuple[str, str]]
+) -> list[_Condition]:
     """Return the conditions that part failing from passing points somewhere, simplest first."""
     found: list[_Condition] = []
-    for name in points[0]:
-        if any(name not in point for point in points):
-            continue
-        values = np.array([point[name] for point in points])
-        # Between values that do the same there is nothing to part.
-        seen = np.unique(values)
-        for low, high in pairwise(seen):
-            below, above = wrong[values == low], wrong[values == high]
-            if (below.all() and above.all()) or not (below.any() or above.any()):
-                continue
-            found.append(_Condition(f"{name} <= {low}", values <= low))
-            found.append(_Condition(f"{name} >= {high}", values >= high))
-        if len(seen) <= 64:
-            found += [_Condition(f"{name} = {v}", values == v) for v in seen if len(seen) > 2]
+    there = [name for name in points[0] if all(name in point for point in points)]
+    values = {name: np.array([point[name] for point in points]) for name in there}
+    for name in there:
+        found += _of(name, values[name], "", wrong)
+    for one, other in compared:
+        # What stands still is a number, and those have been tried.
+        if all(name in values and np.ptp(values[name]) for name in (one, other)):
+            found += _of(one, values[one] - values[other], other, wrong)
     return found
+
+
+def _of(name: str, values: npt.NDArray[np.int_], base: str, wrong: _Mask) -> Iterator[_Condition]:
+    """Yield the conditions on one feature, or on what it has more than the feature ``base``."""
+
+    def said(sign: str, number: int) -> str:
+        if not base:
+            return f"{name} {sign} {number}"
+        more = f" {'+' if number > 0 else '-'} {abs(number)}" if number else ""
+        return f"{name} {sign} {base}{more}"
+
+    seen = [int(value) for value in np.unique(values)]
+    none = seen[0] == 0 and not base
+    # Between values that do the same there is nothing to part.
+    for low, high in pairwise(seen):
+        below, above = wrong[values == low], wrong[values == high]
+        if (below.all() and above.all()) or not (below.any() or above.any()):
+            continue
+        # A count that is at most 0 is 0.
+        yield _Condition(said("=" if none and low == 0 else "<=", low), values <= low)
+        yield _Condition(said(">=", high), values >= high)
+    if 2 < len(seen) <= _SINGLED:
+        for value in seen:
+            yield _Condition(said("=", value), values == value)
 
 
 def _pair(conditions: Sequence[_Condition], wrong: _Mask) -> str:

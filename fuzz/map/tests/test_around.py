@@ -15,13 +15,14 @@ from fuzz.gate.drawn import draw
 from fuzz.gate.report import gated
 from fuzz.gate.result import Difference, Result
 from fuzz.isolation.supervisor import Supervisor
-from fuzz.map import around
+from fuzz.map import around, axes
 from fuzz.map.tests.test_map import FAILS, IMAGE, Stub, one_row
 from fuzz.reports.html import page
 from fuzz.reports.plain import from_plain, to_plain
 from fuzz.target import Target
 from fuzz.tests.builders import SIGNATURE, finding
-from strategies.case import Case, Text
+from fuzz.tests.stub_run import PASS
+from strategies.case import Case, Text, images_of
 
 
 def maps(stub: Stub, *cases: Case, **fields: int) -> list[Mapped]:
@@ -37,6 +38,14 @@ def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(around, "SECONDS", 600.0)
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw maps of image sizes of up to 30 pixels, in a moment."""
+    sizes = tuple(replace(axis, high=30) for axis in axes.SIZES)
+    for module in (axes, around):
+        monkeypatch.setattr(module, "SIZES", sizes)
+
+
 def test_a_finding_gets_a_map_over_the_axes_that_say_most():
     (drawn,) = maps(Stub(one_row), IMAGE)
     assert drawn.signature == SIGNATURE
@@ -47,6 +56,31 @@ def test_a_finding_gets_a_map_over_the_axes_that_say_most():
     assert drawn.rows[-1][-1] == "."
     assert drawn.legend[:2] == ("# fails", ". passes")
     assert drawn.sentence.startswith("fails exactly where merged rows <= 1; ")
+
+
+@pytest.mark.usefixtures("small")
+def test_where_a_text_fails_everywhere_the_map_is_that_of_an_image_before_it():
+    """As the original bug does: every text fails, and of images those of a single row."""
+    (drawn,) = maps(Stub(lambda c: one_row(c) if images_of(c.rows[0]) else FAILS), Case())
+    assert drawn.labels == ("width in pixels", "height in pixels")
+    assert drawn.sentence.startswith(
+        "fails exactly where merged rows <= 1, with an image put before it (over text tokens and "
+        "first chunk in tokens it fails everywhere in the map); "
+    )
+
+
+@pytest.mark.usefixtures("small")
+def test_where_an_image_fails_at_every_size_the_map_is_that_of_texts_and_chunks():
+    (drawn,) = maps(Stub(lambda c: FAILS if c.chunks else PASS), replace(IMAGE, chunks=(2,)))
+    assert drawn.labels == ("text tokens", "first chunk in tokens")
+    assert drawn.sentence.startswith("fails exactly where first chunk >= 1 (over width in pixels ")
+
+
+@pytest.mark.usefixtures("small")
+def test_where_neither_pair_parts_anything_the_first_map_stands():
+    (drawn,) = maps(Stub(lambda _: FAILS), Case())
+    assert drawn.labels == ("text tokens", "first chunk in tokens")
+    assert drawn.sentence.startswith("fails everywhere in the map; ")
 
 
 def test_a_map_that_takes_too_long_says_what_was_not_judged(monkeypatch: pytest.MonkeyPatch):

@@ -124,6 +124,20 @@ def test_a_map_over_image_sizes_word_for_word(tmp_path: Path, capsys: pytest.Cap
     ]
 
 
+@pytest.mark.parametrize("over", ["text,chunk", "chunk,text"])
+def test_a_staircase_of_texts_and_chunks_is_a_rule_in_tokens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], over: str
+):
+    def answer(case: Case) -> Outcome:
+        tokens = sum(s.tokens for s in case.rows[0] if isinstance(s, Text))
+        return FAILS if case.chunks and tokens >= case.chunks[0] + 2 else PASS
+
+    _, code = drawn(tmp_path, Case(rows=((Text(3),),), chunks=(1,)), answer, over=over)
+    assert code == 0
+    rule = "fails exactly where text tokens >= first chunk + 2 and first chunk >= 1"
+    assert rule in capsys.readouterr().out.splitlines()
+
+
 def test_refused_other_and_meaningless_points_are_told_apart_and_are_in_no_rule(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
