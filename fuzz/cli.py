@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(problem.details, file=sys.stderr)
             return 3
         except KeyboardInterrupt:
-            print_error("stopped by Ctrl-C")
+            print_error("stopped")
             return 3
         except BrokenPipeError:
             # Whoever read our output has gone; nothing more can be said to them.

@@ -24,7 +24,7 @@ from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map.around import maps_of
 from fuzz.plants import PLANTS
-from fuzz.report import command, summary_lines
+from fuzz.report import command, counted, summary_lines
 from fuzz.reports.keep import open_reports
 from fuzz.session import Options, Report
 from fuzz.target import Target
@@ -126,7 +126,7 @@ def report(arguments: argparse.Namespace) -> int:
         write_text(arguments.output, MAKERS[arguments.output.suffix](runs, gates))
     except OSError as error:
         raise UsageProblem(f"{arguments.output}: cannot be written: {error.strerror}") from None
-    print(f"{arguments.output}: {len(runs) + len(gates)} runs")
+    print(f"{arguments.output}: {counted(len(runs) + len(gates), 'run')}")
     return 0
 
 

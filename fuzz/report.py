@@ -36,6 +36,11 @@ def finding_lines(finding: Finding, path: Path | None, note: str) -> list[str]:
     return [*lines, *shown[:end], *words, *shown[end:]]
 
 
+def counted(number: int, name: str) -> str:
+    """Return a number with its noun, in the plural where it is one."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
 def finding_rows(finding: Finding, path: Path | None, note: str) -> list[tuple[str, str]]:
     """Return what is said of a finding below its headline, as (label, text)."""
     rows = []
@@ -49,7 +54,7 @@ def finding_rows(finding: Finding, path: Path | None, note: str) -> list[tuple[s
     if finding.case != finding.first:
         more = "" if finding.complete else ", stopped before nothing simpler was left to try"
         rows.append(("first seen with", describe(finding.first)))
-        rows.append(("minimized in", f"{finding.attempts} attempts{more}"))
+        rows.append(("minimized in", f"{counted(finding.attempts, 'attempt')}{more}"))
     sure = f"{finding.failed} of {finding.runs} fresh processes"
     rows.append(("confirmed", sure if finding.runs else "no: the run was stopped before"))
     if path is not None:
@@ -108,7 +113,7 @@ def summary_lines(report: Report, again: str, seconds: float) -> list[str]:
     status = Counter(f.status for f in report.findings)
     new = status["confirmed"] + status["unconfirmed"]
     lines = [
-        f"{sum(total.values())} cases in {seconds:.0f} s: {verdicts(total)}",
+        f"{counted(sum(total.values()), 'case')} in {seconds:.0f} s: {verdicts(total)}",
         f"new findings {new}, flaky {status['flaky']}, known {len(report.known)}",
     ]
     if new:

@@ -216,7 +216,7 @@ def main(
                 spent = f", {line.seconds:.1f} s" if line.seconds else ""
                 print(f"{line.result:<9} {line.said}{spent}", flush=True)
     except KeyboardInterrupt:
-        print(f"\nstopped by Ctrl-C; {_summary(counts)}")
+        print(f"\nstopped; {_summary(counts)}")
         return 3
     print(f"{_summary(counts)}; {time.monotonic() - began:.0f} s")
     return 1 if counts["MISSED"] else 0

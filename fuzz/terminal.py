@@ -22,6 +22,7 @@ from fuzz.events import (
     Shrinking,
 )
 from fuzz.report import (
+    counted,
     finding_lines,
     not_applicable_line,
     tally_line,
@@ -85,7 +86,8 @@ class Terminal:
         elif isinstance(event, Shrinking):
             self.status(
                 f"{event.property}: shrinking {event.signature.verdict} "
-                f"{event.signature.what}, {event.attempts} attempts: {describe(event.case)}"
+                f"{event.signature.what}, {counted(event.attempts, 'attempt')}: "
+                f"{describe(event.case)}"
             )
         elif isinstance(event, Found):
             self.findings += 1

@@ -75,7 +75,7 @@ def main(seconds: float, seed: int) -> int:
         try:
             _soak(supervisor, soaked, seconds, seed)
         except KeyboardInterrupt:
-            print("stopped by Ctrl-C; what follows is of the time until then")
+            print("stopped; what follows is of the time until then")
         elapsed = time.monotonic() - began
         started, preloads = supervisor.forks, supervisor.preloads
         unkillable = supervisor.unkillable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -19,7 +20,7 @@ from fuzz.map.axes import AXES, Axis, Grid, image_in, ticks, turns
 from fuzz.map.draw import picture
 from fuzz.map.grids import grids_of
 from fuzz.map.probes import Plane, Use, planes, uses, was_refused
-from fuzz.map.sweep import Mark, Point, Swept, sweep
+from fuzz.map.sweep import MOST_POINTS, Mark, Point, Swept, sweep
 from fuzz.target import Target
 from fuzz.terminal import Terminal
 from strategies.case import Case
@@ -95,6 +96,9 @@ def main(
         UsageProblem: an option is wrong.
         CannotJudge: nothing could be judged.
     """
+    if arguments.to**2 > MOST_POINTS:
+        most = math.isqrt(MOST_POINTS)
+        raise UsageProblem(f"--to: expected at most {most} pixels, got {arguments.to}")
     if arguments.json is not None:
         check_place(arguments.json, (".json",))
     if arguments.save is not None:
@@ -145,7 +149,7 @@ def main(
     for text, example in probe.broken.items():
         terminal.line(f"could not be judged: {text} [{example}]")
     if stopped:
-        terminal.line("stopped by Ctrl-C: what was not reached is unknown")
+        terminal.line("stopped: what was not reached is unknown")
     data = _plain(probe, swept, cached)
     try:
         place = arguments.json

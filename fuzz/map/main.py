@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Final
 
 from fuzz import regression
 from fuzz.errors import CannotJudge, UsageProblem, choose
@@ -33,7 +32,7 @@ from fuzz.map.draw import picture
 from fuzz.map.grids import grids_of
 from fuzz.map.probes import was_refused
 from fuzz.map.rule import Rule, find_rule
-from fuzz.map.sweep import Mark, Point, Swept, sweep
+from fuzz.map.sweep import MOST_POINTS, Mark, Point, Swept, sweep
 from fuzz.regression import Regression
 from fuzz.terminal import Terminal
 from fuzz.verdict import alike
@@ -41,9 +40,6 @@ from strategies.case import Case
 from strategies.geometry import Geometry, geometry_from_plain
 from strategies.validity import problems
 from strategies.words import describe
-
-MOST: Final = 250_000
-"""Points of a map; what is larger no one looks at."""
 
 
 @dataclass(slots=True)
@@ -140,7 +136,7 @@ def main(
         where = f"{axes[0].name} {x}, {axes[1].name} {y}"
         lines.append(f"could not be judged, e.g. at {where}: {text}")
     if swept.stopped:
-        lines.append(f"stopped by Ctrl-C: {unjudged} of {len(swept.marks)} points were not judged")
+        lines.append(f"stopped: {unjudged} of {len(swept.marks)} points were not judged")
     for line in lines:
         terminal.line(line)
     if arguments.save is not None:
@@ -247,6 +243,6 @@ def _ranges(texts: Sequence[str], axes: tuple[Axis, Axis]) -> tuple[range, range
             )
         spans[name] = (low, high)
     (a, b), (c, d) = (spans[axis.name] for axis in axes)
-    if (b - a + 1) * (d - c + 1) > MOST:
-        raise UsageProblem(f"--range: expected at most {MOST} points, got more")
+    if (b - a + 1) * (d - c + 1) > MOST_POINTS:
+        raise UsageProblem(f"--range: expected at most {MOST_POINTS} points, got more")
     return range(a, b + 1), range(c, d + 1)

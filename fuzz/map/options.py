@@ -65,7 +65,13 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     )
     add = envelope.add_argument
     cli.add_target_options(add)
-    add("--to", type=cli.count, default=300, metavar="PIXELS", help="sides up to (default: 300)")
+    add(
+        "--to",
+        type=cli.count,
+        default=300,
+        metavar="PIXELS",
+        help="sides up to, at most 500 (default: 300)",
+    )
     add("--json", type=Path, metavar="FILE", help="write it down for input checks (.json)")
     add("--save", type=Path, metavar="FILE", help="draw the first plane into a .svg or .png")
     cli.add_limit_options(add)

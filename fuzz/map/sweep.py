@@ -16,6 +16,9 @@ LINES: Final = 9
 MOST_LINES: Final = 24
 """Lines along an axis where it is known at which values behaviour can change."""
 
+MOST_POINTS: Final = 250_000
+"""Points of a plane; what is larger no one looks at."""
+
 
 @dataclass(slots=True)
 class Swept:

@@ -7,9 +7,9 @@ from typing import Final
 
 from fuzz.claims import CLAIMS, sentence_of
 from fuzz.events import Found, Gated
-from fuzz.report import done_in_words, versions_in_words
+from fuzz.report import counted, done_in_words, versions_in_words
 from fuzz.reports.parts import finding_part, gate_part, safe
-from fuzz.reports.runs import Run, counted, title_of
+from fuzz.reports.runs import Run, title_of
 from strategies.words import describe
 
 _STYLE: Final = """
@@ -59,7 +59,7 @@ def page(runs: Sequence[Run], gates: Sequence[Gated] = ()) -> str:
     drawn = {id(f): r.maps.get(f.finding.signature) for r in runs for f in r.found}
     new = sum(f.finding.status != "flaky" for f, _ in found)
     cases = sum(sum(r.cases.values()) for r in runs)
-    said = f"{cases} cases, {counted(new, 'new finding')}, {len(found) - new} flaky"
+    said = f"{counted(cases, 'case')}, {counted(new, 'new finding')}, {len(found) - new} flaky"
     if replayed := sum(len(r.replayed) for r in runs):
         said = f"{counted(replayed, 'saved failure')} replayed, {said}"
     if gates and not runs:

@@ -20,7 +20,7 @@ from fuzz.events import (
     RunStarted,
 )
 from fuzz.ledger import Entry
-from fuzz.report import target_in_words
+from fuzz.report import counted, target_in_words
 from fuzz.verdict import Kind, Signature
 
 
@@ -77,7 +77,7 @@ class Run:
             told = ", ".join(f"{n} {status}" for status, n in sorted(by_status.items()))
             said.append(f"{counted(len(self.replayed), 'saved failure')} replayed: {told}")
         if self.done or not self.replayed:
-            said.append(f"{sum(self.cases.values())} cases")
+            said.append(counted(sum(self.cases.values()), "case"))
         said.append(counted(len(self.new), "new finding"))
         if flaky := len(self.found) - len(self.new):
             said.append(f"{flaky} flaky")
@@ -132,11 +132,6 @@ def _take(run: Run, event: Event) -> None:
 def gates_in(events: Iterable[Event]) -> list[Gated]:
     """Return what gates have decided."""
     return [event for event in events if isinstance(event, Gated)]
-
-
-def counted(number: int, name: str) -> str:
-    """Return a number with its noun, in the plural where it is one."""
-    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def title_of(run: Run) -> str:

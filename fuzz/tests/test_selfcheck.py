@@ -57,7 +57,7 @@ def test_it_names_every_plant_and_fault_and_counts_them(
 
     monkeypatch.setattr(selfcheck, "_one", stopped)
     assert main(Target(), supervise) == 3
-    assert "stopped by Ctrl-C; 0 defects" in capsys.readouterr().out
+    assert "stopped; 0 defects" in capsys.readouterr().out
 
 
 def test_what_cannot_be_seen_on_a_lane_is_data_with_a_reason() -> None:

@@ -64,7 +64,7 @@ def steady(text: str, folder: Path) -> str:
     text = re.sub(r"(?m)^\.\.\. .*\n", "", text)
     text = re.sub(r"\(\d+ checks, \d+/s\)", "(N checks, N/s)", text)
     text = re.sub(r"(ready in|cases in) [\d.]+ s", r"\1 N s", text)
-    text = re.sub(r"(minimized in +)\d+ attempts", r"\1N attempts", text)
+    text = re.sub(r"(minimized in +)\d+ attempts?", r"\1N attempts", text)
     text = re.sub(r"(first seen with +).*", r"\1...", text)
     return re.sub(r"[0-9a-f]{10}\.json", "DIGEST.json", text)
 

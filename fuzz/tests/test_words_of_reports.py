@@ -32,12 +32,12 @@ def test_a_confirmed_finding():
 
 
 def test_a_flaky_finding_whose_minimization_was_cut_short():
-    assert finding_lines(finding(failed=1, complete=False), PATH, "") == [
+    assert finding_lines(finding(failed=1, complete=False, attempts=1), PATH, "") == [
         "FLAKY no_crash (error): index 0 passed a table of 0 rows",
         CLAIM,
         "  smallest case       one text token, no image",
         f"  first seen with     {LARGE}",
-        "  minimized in        17 attempts, stopped before nothing simpler was left to try",
+        "  minimized in        1 attempt, stopped before nothing simpler was left to try",
         "  confirmed           1 of 3 fresh processes",
         "  saved               saves/x.json",
         "  see it again        ropefuzz replay saves/x.json",

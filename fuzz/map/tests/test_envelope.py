@@ -127,6 +127,11 @@ def test_a_report_in_another_format_is_refused_before_anything_runs(tmp_path: Pa
         made(tmp_path, answer, json=tmp_path / "e.yaml")
 
 
+def test_more_sizes_than_anyone_looks_at_are_refused_before_anything_runs(tmp_path: Path):
+    with pytest.raises(UsageProblem, match=r"^--to: expected at most 500 pixels, got 501$"):
+        made(tmp_path, answer, to=501)
+
+
 def test_the_module_that_reads_envelopes_needs_nothing_of_ropefuzz():
     assert lookup.__file__ is not None
     tree = ast.parse(Path(lookup.__file__).read_text())

@@ -180,7 +180,7 @@ def test_ctrl_c_keeps_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixtur
     _, code = drawn(tmp_path, IMAGE, answer, range=["width=1:30", "height=1:20"])
     said = capsys.readouterr().out
     assert code == 3
-    assert "stopped by Ctrl-C: " in said
+    assert "\nstopped: " in said
     assert "! not judged" in said
     assert "#" in said
 
