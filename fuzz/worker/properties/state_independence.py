@@ -19,11 +19,12 @@ def check(subject: Subject, case: Case) -> None:
     """
     batch = calls.batch_of(subject, case)
     alone = replace(case, between=())
-    fresh = calls.run(subject, model_of(subject, gain=case.gain), alone, batch)
+    model = model_of(subject, gain=case.gain)
+    with rotary(model) as seen:
+        fresh = calls.run(subject, model, alone, batch)
     used = model_of(subject, gain=case.gain)
     calls.run_history(subject, used, case)
-    with rotary(used) as seen:
-        after = calls.run(subject, used, case, batch)
+    after = calls.run(subject, used, case, batch)
     # Images bring their own positions along; text relies on what it finds.
     content = "with images" if any(map(media_of, case.rows)) else "text only"
     limit = release.rope_settings(subject.config).limit
