@@ -66,6 +66,8 @@ def steady(text: str, folder: Path) -> str:
     text = re.sub(r"(ready in|cases in) [\d.]+ s", r"\1 N s", text)
     text = re.sub(r"(minimized in +)\d+ attempts?", r"\1N attempts", text)
     text = re.sub(r"(first seen with +).*", r"\1...", text)
+    # Which case was drawn first.
+    text = re.sub(r"(\[qwen2\\?_vl, no\\?_crash: ).*\]", r"\1...]", text)
     return re.sub(r"[0-9a-f]{10}\.json", "DIGEST.json", text)
 
 

@@ -103,28 +103,29 @@ def torchless(*arguments: str) -> list[str]:
 # Real runs.
 
 
-def test_two_processes_report_one_crash_once(tmp_path: Path):
+def test_two_processes_report_each_crash_once(tmp_path: Path):
     done = run(tmp_path, *fuzz("-n", "2", "--plant", "abort", "--cases", "5", "--seed", "1"))
     assert done.code == 1, done.output
     assert set(done.tests) == {f"test_property[{name}]" for name in CLAIMS}
     assert done.texts("error") == []
-    (failure,) = done.texts("failure")
-    assert failure.startswith("FINDING no_crash (crash): the worker died by SIGABRT")
-    (path,) = done.saved
-    assert load(path).signature.verdict == "crash"
-    assert str(path.relative_to(tmp_path)) in failure
+    failures = done.texts("failure")
+    assert failures
+    assert all("no_crash (crash): the worker died by SIGABRT" in text for text in failures)
+    # Images and videos die at places of their own.
+    for path in done.saved:
+        assert load(path).signature.verdict == "crash"
+        assert sum(str(path.relative_to(tmp_path)) in text for text in failures) == 1
     # What the others met of it is said by each of them, in the XML and at the end.
     told = {
         name: [p.get("value", "") for p in test.iter("property")]
         for name, test in done.tests.items()
     }
-    (owner,) = (name for name, test in done.tests.items() if test.find("failure") is not None)
-    assert told[owner] == []
+    owners = [name for name, test in done.tests.items() if test.find("failure") is not None]
     lines = [f"{name}: {line}" for name, values in told.items() for line in values]
     assert len(lines) > 1
-    assert all(f"in a way that {owner} in gw" in line for line in lines)
+    assert all(any(f"in a way that {owner} in gw" in line for owner in owners) for line in lines)
     assert [line for line in lines if line not in done.output.splitlines()] == []
-    assert done.output.count("FINDING no_crash") == 1
+    assert done.output.count("FINDING no_crash") == len(done.saved)
 
 
 def test_two_processes_find_nothing_new_where_nothing_is_planted(tmp_path: Path):

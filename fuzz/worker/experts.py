@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -19,12 +20,18 @@ def ways(model: nn.Module) -> tuple[str, ...]:
         return ()
     from transformers.integrations import moe
 
-    return tuple(
-        name
-        for name in ("batched_mm", "grouped_mm")
-        if name in moe.ALL_EXPERTS_FUNCTIONS
-        and (name == "batched_mm" or hasattr(moe, "_can_use_grouped_mm"))
-    )
+    names = ["batched_mm"]
+    if hasattr(moe, "_can_use_grouped_mm"):
+        names.append("grouped_mm")
+    return tuple(n for n in names if n in moe.ALL_EXPERTS_FUNCTIONS and _takes(model, n))
+
+
+def _takes(model: Any, name: str) -> bool:
+    """Tell whether the whole model may be asked for it: some have it in a part of them alone."""
+    try:
+        return bool(model.get_correct_experts_implementation(name) == name)
+    except (ValueError, ImportError):
+        return False
 
 
 @contextmanager
