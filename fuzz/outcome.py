@@ -7,15 +7,26 @@ from typing import Final, Literal, TypeAlias, get_args
 from fuzz.verdict import FAILURES, Kind
 
 Change: TypeAlias = Literal[
-    "same", "fixed", "changed", "known", "flaky", "restricted", "regressed", "unjudged"
+    "same",
+    "passing",
+    "fixed",
+    "changed",
+    "known",
+    "flaky",
+    "restricted",
+    "regressed",
+    "unjudged",
 ]
 
 CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 BLOCKING: Final[frozenset[Change]] = frozenset({"regressed", "restricted", "unjudged"})
 """What blocks an upgrade unless it is allowed by name."""
+FINE: Final[frozenset[Change]] = frozenset({"same", "passing", "fixed", "known"})
+"""What nobody needs to look at."""
 
 SENTENCES: Final[dict[Change, str]] = {
     "same": "both releases do the same",
+    "passing": "passes in the candidate; not run in the baseline, since it can be no worse",
     "fixed": "fails in the baseline, and no longer in the candidate",
     "changed": "neither is known to be wrong, but the results differ",
     "known": "fails in the candidate as the ledger expects",
@@ -36,6 +47,7 @@ def change(
     alike: bool = True,
     known: bool = False,
     steady: bool = True,
+    asked: bool = True,
 ) -> Change:
     """Return what two verdicts of the same case say.
 
@@ -46,7 +58,11 @@ def change(
             with one signature, or both pass with one result.
         known: whether the ledger expects the candidate's failure.
         steady: whether fresh processes have given these verdicts every time.
+        asked: whether the baseline was asked: a case that passes in the candidate cannot block,
+            so that its verdict before may be left out.
     """
+    if not asked and baseline is None and candidate == "pass":
+        return "passing"
     if baseline in (None, "broken") or candidate in (None, "broken"):
         return "unjudged"
     if not steady:

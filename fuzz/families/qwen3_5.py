@@ -20,8 +20,8 @@ FAMILY: Final = Family(
             "full_attention_interval": 2,
             "linear_num_key_heads": 2,
             "linear_num_value_heads": 4,
-            "linear_key_head_dim": 32,
-            "linear_value_head_dim": 32,
+            "linear_key_head_dim": 16,
+            "linear_value_head_dim": 16,
             # A quarter of the released 256, so that the part that turns keeps its three axes.
             "head_dim": 64,
             "rope_parameters": {

@@ -1,10 +1,16 @@
-"""Fresh cases of one property, each checked in both releases; what differs is pursued."""
+"""Fresh cases of one property, checked in both releases; what differs is pursued.
+
+No verdict of the baseline makes a case worse that passes in the candidate: what it adds is what the
+upgrade mends. So after the first of them only some such cases are run in the baseline too.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from fuzz import campaign
 from fuzz.campaign import Look, Plan, Tally
@@ -23,6 +29,11 @@ from strategies.case import Case
 from strategies.cases import cases as draw_cases
 from strategies.words import describe
 
+FIRST: Final = 10
+"""Cases of a property that run in the baseline whatever the candidate gives."""
+THEN: Final = 5
+"""Of how many later ones one does."""
+
 
 def fuzz_property(result: Result, session: Session, property_id: str, until: float | None) -> Tally:
     """Draw cases of one property, and pursue what differs between the releases.
@@ -38,7 +49,8 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
     late: list[LateDeath] = []
     counts: Counter[Change] = Counter()
     result.counts[session.target.family, property_id] = counts
-    began = time.monotonic()
+    began, before = time.monotonic(), pair.executed
+    pursuing = False
 
     def check(case: Case) -> Outcome:
         outcome = pair.check(property_id, case)
@@ -55,9 +67,11 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         return heard
 
     def generated(case: Case) -> Outcome:
-        if not pair.brief:
+        if not pursuing:
             pair.heard = note(case)
-        watch.before(pair.brief)
+            cases = sum(counts.values())
+            pair.brief = cases >= FIRST and cases % THEN > 0
+        watch.before(pursuing)
         try:
             return check(case)
         finally:
@@ -72,17 +86,25 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         fresh=Look(lambda case: pair.check_fresh(property_id, case, LINGER), tally),
     )
 
-    def pursue_it(case: Case, outcome: Outcome) -> None:
-        pair.brief = True
+    @contextmanager
+    def apart() -> Iterator[None]:
+        """Count none of the cases that are run inside."""
+        nonlocal pursuing
+        pursuing = pair.brief = True
         try:
-            pursue(pursuit, case, outcome)
+            yield
         finally:
-            pair.brief = False
+            pursuing = pair.brief = False
+
+    def pursue_it(case: Case, outcome: Outcome) -> None:
+        with apart():
+            pursue(pursuit, case, outcome)
 
     def after_case(last: bool) -> None:
         late.extend(pair.late_deaths(LINGER if last else 0.0))
         if late:
-            pursue_late(pursuit, late)
+            with apart():
+                pursue_late(pursuit, late)
 
     def progress(verdict: Kind) -> None:
         planned = 0 if until is not None and not options.cases else options.cases
@@ -108,7 +130,8 @@ def fuzz_property(result: Result, session: Session, property_id: str, until: flo
         keep_late(pursuit, late)
     finally:
         watch.end()
-        result.executed += 2 * tally.executed
+        pair.brief = False
+        result.executed += pair.executed - before
         for message, times in tally.broken.items():
             result.unjudged[f"{session.target.family}, {property_id}: {message}"] += times
         seconds = time.monotonic() - began

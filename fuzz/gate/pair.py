@@ -80,6 +80,7 @@ class Pair:
         mismatch: why results of the two cannot be compared, "" where they can.
         brief: whether only failures of the candidate are of interest, as while one is made small:
             what passes there is then not checked in the baseline.
+        executed: checks run in the two together.
         changes: the change that each pursued signature stands for.
         heard: told of everything that is compared.
         in_hand: see :class:`~fuzz.isolation.supervisor.Supervisor`.
@@ -91,6 +92,7 @@ class Pair:
     expects: Callable[[str, Case, Signature], bool] = lambda *_: False
     mismatch: str = ""
     brief: bool = False
+    executed: int = 0
     changes: dict[Signature, Change] = field(default_factory=dict)
     heard: Callable[[Compared], None] = lambda _: None
     in_hand: Ran | None = None
@@ -114,13 +116,17 @@ class Pair:
             ask: asks a side, given it and perhaps ``against``.
         """
         if property_id == ACROSS.id:
+            self.executed += 2
             return self._agreement(case, ask)
+        self.executed += 1
         if self.brief:
             after = ask(self.candidate)
             if after.verdict == "pass":
-                return Compared("same", after, after)
+                return Compared(change(None, "pass", asked=False), after, after)
+            self.executed += 1
             before = ask(self.baseline)
         else:
+            self.executed += 1
             after, before = both(
                 lambda: ask(self.candidate), lambda: ask(self.baseline), self._stop_baseline
             )

@@ -10,7 +10,7 @@ from typing import Final
 from fuzz.events import Differing, Gated
 from fuzz.gate.changed import Reach, Statement
 from fuzz.gate.result import EXIT_CODES, Difference, Result
-from fuzz.outcome import CHANGES, Change
+from fuzz.outcome import CHANGES, SENTENCES, Change
 from fuzz.regression import GATE
 from strategies.words import describe
 
@@ -38,6 +38,8 @@ def verdict_lines(result: Result, blocking: Collection[Change], again: str) -> l
     """
     total = result.total()
     lines = [f"{sum(total.values())} fresh cases: {in_words(total)}"]
+    if total["passing"]:
+        lines.append(f"passing: {SENTENCES['passing']}")
     lines.append(reach_line(result.reach))
     lines += _some("changed, and not run", [_missed(m) for m in result.reach.missed()])
     if result.replays:

@@ -66,7 +66,7 @@ class Result:
         unjudged: why something could not be judged, each once.
         skipped: what was left out, and why; it blocks nothing.
         interrupted: whether Ctrl-C ended it.
-        executed: checks run in both releases together, those of minimization included.
+        executed: checks run in the two releases together, those of minimization included.
         reach: what changed between the releases, and how much of it ran.
     """
 

@@ -276,14 +276,14 @@ class Gate:
         if reason := session.not_applicable(saved.property) if _is_claim(saved.property) else "":
             self.result.skipped.append(f"{saved.path}: {reason}")
             return
+        began = pair.executed
         compared = pair.compare_fresh(saved.property, saved.case, LINGER)
-        self.result.executed += 2
         steady = True
         if compared.change in WORTH_CONFIRMING:
             for _ in range(session.options.confirm - 1):
                 again = pair.compare_fresh(saved.property, saved.case, LINGER)
-                self.result.executed += 2
                 steady = steady and again.change == compared.change
+        self.result.executed += pair.executed - began
         found: Change = compared.change if steady else "flaky"
         text = _replayed(compared)
         self.result.replays.append(Replay(saved.path, found, text))

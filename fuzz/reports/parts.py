@@ -13,7 +13,7 @@ from typing import Final
 from fuzz.events import Found, Gated, Mapped
 from fuzz.finding import takes_two
 from fuzz.map.draw import MIXED, SIGNS
-from fuzz.outcome import CHANGES, SENTENCES
+from fuzz.outcome import CHANGES, FINE, SENTENCES
 from fuzz.report import (
     finding_rows,
     headline,
@@ -151,7 +151,7 @@ def gate_part(number: int, gate: Gated) -> Iterable[str]:
             for name in properties:
                 counts = cells.get((family, name), {})
                 said = "<br>".join(f"{counts[c]} {c}" for c in used if counts.get(c))
-                worse = any(counts.get(c) for c in used if c not in ("same", "known", "fixed"))
+                worse = any(counts.get(c) for c in used if c not in FINE)
                 kind = "new" if worse else "known" if counts.get("known") else "fine"
                 yield f'<td class="{kind if said else "none"}">{said or "not run"}</td>'
             yield "</tr>"

@@ -50,7 +50,11 @@ def test_the_original_bug_is_found_saved_and_replayed(tmp_path: Path):
     assert paths[0].stat().st_size < 1024
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count('<svg class="map"') == page.count("<article ")
-    assert "<b>fails everywhere in the map; " in page
+    # The rule: every text, and images of which one side is a single merged row or column.
+    rule = (
+        "fails exactly where min(merged rows, merged columns) &lt;= 1, with an image put before it"
+    )
+    assert f"<b>{rule} (over text tokens and first chunk in tokens it fails everywhere" in page
     path = str(paths[0])
     planted = ropefuzz(tmp_path, "replay", path, "--plant", "rotary-table-short")
     assert planted.stdout.startswith(f"FAILED {path}: index 0 passed a table of 0 rows")

@@ -13,6 +13,7 @@ from fuzz import regression
 from fuzz.claims import ACROSS
 from fuzz.events import Event
 from fuzz.gate.both import both
+from fuzz.gate.fresh import FIRST, THEN
 from fuzz.gate.report import gated, verdict_lines
 from fuzz.gate.result import EXIT_CODES, Result
 from fuzz.isolation.errors import SetupProblem
@@ -42,10 +43,33 @@ def refuses_images(case: Case) -> Outcome:
 
 def test_a_release_against_itself_passes_whatever_its_bugs(tmp_path: Path):
     result = gate(tmp_path, Release("1", images_fail), Release("1", images_fail), "no_crash")
-    assert set(result.total()) == {"same"}
+    assert set(result.total()) == {"same", "passing"}
     assert result.differences == []
     assert code(result) == 0
     assert last(result) == "PASS: transformers 1 -> 1: nothing that blocks"
+
+
+def test_what_passes_in_the_candidate_is_run_in_the_baseline_first_always_and_then_sometimes(
+    tmp_path: Path,
+):
+    before, after = Release("1"), Release("2")
+    result = gate(tmp_path, before, after, "no_crash", cases=100)
+    assert after.asked[:FIRST] == before.asked[:FIRST]
+    later = sum(n % THEN == 0 for n in range(FIRST, 100))
+    assert result.total() == {"same": FIRST + later, "passing": 100 - FIRST - later}
+    assert (len(after.asked), len(before.asked)) == (100, FIRST + later)
+    assert result.executed == 100 + FIRST + later
+    said = verdict_lines(result, BLOCKING, "again")
+    assert said[0].startswith("100 fresh cases: 28 same, 72 passing")
+    assert said[1].startswith("passing: passes in the candidate; not run in the baseline")
+
+
+def test_what_fails_in_the_candidate_and_results_are_always_compared(tmp_path: Path):
+    before, after = Release("1", images_fail), Release("2", images_fail)
+    result = gate(tmp_path, before, after, "no_crash", ACROSS.id, cases=60)
+    assert set(result.counts["qwen2_vl", ACROSS.id]) == {"same"}
+    failing = [c for c in after.asked if has_images(c)]
+    assert [c for c in before.asked if has_images(c)] == failing
 
 
 def test_a_failure_of_the_candidate_alone_blocks_and_is_kept_small_with_both_releases(
@@ -129,7 +153,7 @@ def test_results_that_differ_are_changed_kept_and_do_not_block_by_themselves(tmp
     assert difference.finding.message == "changed since transformers 1: logits: differ"
     assert difference.path is not None
     assert difference.path.parent.name == "gate"
-    assert set(result.counts["qwen2_vl", "no_crash"]) == {"same"}
+    assert set(result.counts["qwen2_vl", "no_crash"]) == {"same", "passing"}
     assert result.counts["qwen2_vl", ACROSS.id]["changed"] > 0
     assert code(result) == 0
     assert EXIT_CODES[result.verdict(BLOCKING | {"changed"})] == 1
@@ -142,7 +166,7 @@ def test_a_side_that_was_set_up_differently_is_unjudged_and_not_changed(tmp_path
     result = gate(tmp_path, Release("1"), after, "no_crash", ACROSS.id)
     assert result.differences == []
     assert set(result.counts["qwen2_vl", ACROSS.id]) == {"unjudged"}
-    assert set(result.counts["qwen2_vl", "no_crash"]) == {"same"}
+    assert set(result.counts["qwen2_vl", "no_crash"]) == {"same", "passing"}
     assert code(result) == 1
     ((said, times),) = result.unjudged.items()
     assert "config rms_norm_eps is 1e-05, 1e-06 in the baseline" in said
@@ -269,7 +293,8 @@ def test_the_summary_says_the_same_in_markdown(tmp_path: Path):
     start = "| regressed | no\\_crash | regressed (passes in"
     assert any(line.startswith(start) for line in lines)
     counts = result.counts["qwen2_vl", "no_crash"]
-    assert f"| qwen2\\_vl | no\\_crash | {counts['same']} | 0 | 0 | 0 | 0 | 0 |" in text
+    passing = f"{counts['same']} | {counts['passing']} | 0 | 0 | 0 | 0 | 0 |"
+    assert f"| qwen2\\_vl | no\\_crash | {passing}" in text
     assert lines[-3:] == ["```", "ropefuzz gate ...", "```"]
 
 

@@ -42,7 +42,13 @@ PAIRS = {
 def test_the_table_has_every_pair_of_verdicts():
     assert set(PAIRS) == set(product(get_args(Kind), repeat=2))
     assert set(SENTENCES) == set(CHANGES)
-    assert set(PAIRS.values()) | {"known", "flaky"} == set(CHANGES)
+    assert set(PAIRS.values()) | {"known", "flaky", "passing"} == set(CHANGES)
+
+
+def test_without_a_baseline_only_a_pass_that_nobody_asked_it_for_is_judged():
+    assert change(None, "pass", asked=False) == "passing"
+    assert change(None, "pass") == "unjudged"
+    assert {change(None, k, asked=False) for k in COLUMNS if k != "pass"} == {"unjudged"}
 
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -211,8 +211,9 @@ def judge(property_id: str, case: Any, guard: bool = False, check: Check | None 
 
     Whatever is not a pass was seen, in the exact lane, by the mode that sees every request for
     float32 (:mod:`fuzz.worker.widen`). A failure is believed without it where the mode has seen
-    the like of it in this process, and never the contrary; index errors are not, for the other way
-    says which index passed which table.
+    the like of it in this process, and never the contrary. Of an index error, only the first of
+    its kind in a process then says which index passed which table: what is reported comes from
+    fresh ones.
     """
     from fuzz.worker.widen import everywhere
 
@@ -225,7 +226,7 @@ def judge(property_id: str, case: Any, guard: bool = False, check: Check | None 
     if first.verdict in ("pass", "broken", "oom") or poisoned():
         return first
     signature, believed = first.signature, _state["subject"].believed
-    if signature is not None and signature.what != "IndexError" and believed.get(signature):
+    if signature is not None and believed.get(signature):
         return first
     with everywhere():
         sure = once(name_index=True)

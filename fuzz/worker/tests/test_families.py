@@ -127,7 +127,15 @@ EQUIVALENT |= {("half-mask-too-small", "granite4_vision")}
 # It makes no cache: see the ledger.
 EQUIVALENT |= {("own-cache-last-key", "granite4_vision")}
 # Whose code is another family's, or mostly so, and what is looked at all the same.
-TWINS = {"glm46v", "glm_ocr", "granite4_vision", "qwen3_5_moe", "qwen3_vl_moe", "qwen4_exp", "smollm3"}
+TWINS = {
+    "glm46v",
+    "glm_ocr",
+    "granite4_vision",
+    "qwen3_5_moe",
+    "qwen3_vl_moe",
+    "qwen4_exp",
+    "smollm3",
+}
 # The same code turning by other numbers: one of them meets every defect.
 TWINS |= {"llama_linear", "llama_yarn", "llama_longrope", "llama_llama3"}
 TWINS_PLANTS = ("mrope-axes-swapped", "causal-off-by-one", "vision-leak")
