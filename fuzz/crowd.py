@@ -75,9 +75,8 @@ class Told:
 def places(targets: int, device: str, sides: int = 1) -> int:
     """Return how many targets to work on at the same time.
 
-    On a CPU one for each core. Where a target has two sides, which run at the same time but wait
-    for each other, one more than half of that. Elsewhere one, since a device's memory is not ours
-    to share out.
+    On a CPU one for each core. Where a target has two sides, which mostly wait for each other and
+    for the driver, one more. Elsewhere one, since a device's memory is not ours to share out.
 
     Args:
         targets: how many there are.
@@ -87,7 +86,7 @@ def places(targets: int, device: str, sides: int = 1) -> int:
     if device != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, min(targets, cores // sides + (sides > 1), MOST // sides))
+    return max(1, min(targets, cores + (sides > 1), MOST // sides))
 
 
 def work_off(

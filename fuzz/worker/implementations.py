@@ -18,9 +18,10 @@ def only_one(subject: Subject) -> bool:
 def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
     """Return the implementations that a case is run with beside the target's.
 
-    On a CPU flex_attention costs several times as much as the others. It is compared where the
-    case's seed is 0, about every fourth time: no simplification of a case raises its seed, so that
-    a comparison which failed is made again on every simpler case. It cannot be trained there.
+    A case with seed 0, about every fourth, is run with all of them, others with one: each of them
+    costs as much as the case itself, and on a CPU flex_attention several times as much, which is
+    left to seed 0. No simplification of a case raises its seed, so that at seed 0 a comparison which
+    failed is made again on every simpler case. flex_attention cannot be trained on a CPU.
 
     Args:
         subject: the subject.
@@ -35,12 +36,16 @@ def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
             return not (flash.obstacle(dtype) or refused)
         if attn == FLEX:
             possible = case.mode == "eval" or flex.trains(subject.target.device)
-            return possible and case.seed == 0 and not flex.obstacle()
+            return possible and not flex.obstacle()
         if attn == SDPA:
             return not no_sdpa(architecture)
         return True
 
-    return tuple(a for a in ATTENTION if a != subject.target.attn and compared(a))
+    found = tuple(a for a in ATTENTION if a != subject.target.attn and compared(a))
+    if case.seed == 0:
+        return found
+    cheap = [a for a in found if a != FLEX]
+    return (cheap[case.seed % len(cheap)],) if cheap else ()
 
 
 def other_experts(subject: Subject, case: Case) -> tuple[str, ...]:
