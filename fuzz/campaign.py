@@ -21,14 +21,15 @@ from hypothesis.strategies import SearchStrategy
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, to_json
 from strategies.independent import INDEPENDENT
+from strategies.richness import richness
 
 UNLIMITED = 10_000_000
 DRAWS_PER_CASE = 20
 AIMED = 200
 """Examples to climb with where time decides how many there are."""
 REMEMBERED = 10_000
-LATER = 10
-"""Cases that come before the simplest one."""
+POOL = 40
+"""The first cases, of which the richest are checked first: what fails mostly does so early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +136,20 @@ def search(
         after_case: called once a case is done with, with False, and at the end, with True.
     """
     tally = look.tally
-    simplest: list[Case] = []
+    size = min(POOL, plan.cases or POOL)
+    pool: dict[str, Case] = {}
 
-    def check(case: Case, aim: Callable[[], float | None] | None) -> None:
-        if not simplest:
-            # Hypothesis always draws it first, and it is what fails least.
-            simplest.append(case)
-            return
-        judge(case, aim)
-        if tally.generated == LATER:
-            judge(simplest[0], None)
+    def check(case: Case) -> None:
+        if len(pool) == size:
+            judge(case, None)
+        else:
+            pool.setdefault(to_json(case), case)
+            if len(pool) == size:
+                judge_pool()
+
+    def judge_pool() -> None:
+        for case in sorted(pool.values(), key=richness, reverse=True):
+            judge(case, None)
 
     def judge(case: Case, aim: Callable[[], float | None] | None) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
@@ -177,12 +182,12 @@ def search(
                 # Hypothesis climbs once half of its examples are spent, so it is given only so
                 # many; what is left, since some of them were one case of ours, is drawn without.
                 aim = plan.aim
-                _draw(strategy, plan.seed, plan.cases or AIMED, lambda c: check(c, aim), climb=True)
+                _draw(strategy, plan.seed, plan.cases or AIMED, lambda c: judge(c, aim), climb=True)
             examples = plan.cases * DRAWS_PER_CASE or UNLIMITED
             again = plan.seed + (plan.aim is not None)
-            _draw(strategy, again, examples, lambda c: check(c, None))
-            for case in simplest:
-                judge(case, None)
+            _draw(strategy, again, examples, check)
+            if len(pool) < size:
+                judge_pool()
         if tally.fatal is None:
             after_case(True)
     except KeyboardInterrupt:

@@ -182,6 +182,12 @@ def accepts_size(geometry: Geometry, image: Image | Video) -> bool:
     return short >= max(1, geometry.min_side) and long <= geometry.max_aspect * short
 
 
+def halved(geometry: Geometry, width: int, height: int) -> tuple[int, int]:
+    """Return a size half as wide and as high, or as small as the processor accepts, in pixels."""
+    least = max(1, geometry.min_side)
+    return max(least, -(-width // 2)), max(least, -(-height // 2))
+
+
 def estimated_tokens(geometry: Geometry, row: Row) -> int:
     """Estimate the length of a row in tokens."""
     total = 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from strategies.audio import more_recordings, with_audio
 from strategies.case import Image, Row, Segment, Text, media_of
-from strategies.geometry import Geometry, estimated_tokens
+from strategies.geometry import Geometry, estimated_tokens, halved
 from strategies.image_sizes import image_sizes
 from strategies.kinds import Demands
 from strategies.prompt_lengths import DEFAULT_CAP, prompt_lengths
@@ -129,8 +129,11 @@ def _lengthened(row: Row, tokens: int) -> Row:
 
 def fitted(geometry: Geometry, image: Image, tokens: int) -> Image:
     """Halve an image until it needs no more than the tokens given, or cannot be smaller."""
-    while estimated_tokens(geometry, (image,)) > tokens and (image.width, image.height) != (1, 1):
-        image = Image(-(-image.width // 2), -(-image.height // 2))
+    while estimated_tokens(geometry, (image,)) > tokens:
+        smaller = Image(*halved(geometry, image.width, image.height))
+        if smaller == image:
+            break
+        image = smaller
     return image
 
 

@@ -8,7 +8,13 @@ from typing import Final
 from hypothesis import strategies as st
 
 from strategies.case import TICK, Image, Row, Segment, Video
-from strategies.geometry import Geometry, estimated_cells, estimated_tokens, temporal_patches
+from strategies.geometry import (
+    Geometry,
+    estimated_cells,
+    estimated_tokens,
+    halved,
+    temporal_patches,
+)
 from strategies.weighted import around, weighted
 
 MAX_FRAMES: Final = 8
@@ -78,7 +84,7 @@ def _filmed(geometry: Geometry, row: Row, frames: int, seconds: float, which: in
 def _fitted(geometry: Geometry, video: Video) -> Video:
     """Halve a video's sides, then leave out frames, until it is small or cannot be smaller."""
     while estimated_cells(geometry, video) > MAX_CELLS:
-        width, height = -(-video.width // 2), -(-video.height // 2)
+        width, height = halved(geometry, video.width, video.height)
         if (width, height) != (video.width, video.height):
             video = Video(video.frames, width, height, video.seconds)
         elif temporal_patches(geometry, video) > 1:

@@ -37,6 +37,8 @@ FILMS: Final = replace(QWEN2_VL, videos=True, video_tokens=2)
 STEPS: Final = replace(
     QWEN2_VL, videos=True, video_tokens=2, step_tokens=4, videos_beside_images=False
 )
+# Up to 4.49 the processor refused sides below one merged cell.
+OLD: Final = replace(FILMS, min_side=28)
 GEOMETRIES: Final = {
     "qwen2_vl": QWEN2_VL,
     "text_only": TEXT_ONLY,
@@ -44,6 +46,7 @@ GEOMETRIES: Final = {
     "narrow": NARROW,
     "films": FILMS,
     "steps": STEPS,
+    "old": OLD,
 }
 
 
