@@ -21,15 +21,16 @@ from hypothesis.strategies import SearchStrategy
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, to_json
 from strategies.independent import INDEPENDENT
-from strategies.richness import richness
 
 UNLIMITED = 10_000_000
 DRAWS_PER_CASE = 20
 AIMED = 200
 """Examples to climb with where time decides how many there are."""
 REMEMBERED = 10_000
-POOL = 40
-"""The first cases, of which the richest are checked first: what fails mostly does so early."""
+POOL = 120
+"""The first cases that are drawn, before any is checked."""
+RICH = 12
+"""Of these, how many with the most segments come first: more things that can go wrong at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,10 @@ def search(
                 judge_pool()
 
     def judge_pool() -> None:
-        for case in sorted(pool.values(), key=richness, reverse=True):
-            judge(case, None)
+        drawn = list(pool.values())
+        rich = sorted(drawn, key=segments, reverse=True)[:RICH]
+        for case in (*rich, *drawn):
+            judge(case, None)  # which looks at none twice
 
     def judge(case: Case, aim: Callable[[], float | None] | None) -> None:
         if plan.until is not None and time.monotonic() >= plan.until:
@@ -226,6 +229,11 @@ def _draw(
         check(case)
 
     one()
+
+
+def segments(case: Case) -> int:
+    """Count the texts, images, videos and recordings of a case's rows."""
+    return sum(map(len, case.rows))
 
 
 def seed_of(seed_of_run: int, name: str) -> int:

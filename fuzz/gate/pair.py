@@ -79,7 +79,7 @@ class Pair:
         expects: whether the ledger expects a failure of the candidate.
         mismatch: why results of the two cannot be compared, "" where they can.
         brief: whether only what can block is of interest, as while a failure is made small: what
-            passes in the candidate, or fails as the ledger expects, is then not run in the baseline.
+            passes in the candidate, or fails as the ledger expects, is not run in the baseline.
         executed: checks run in the two together.
         changes: the change that each pursued signature stands for.
         heard: told of everything that is compared.

@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_what_all_of_them_have(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("cores", "targets", "device", "expected"),
-    [(2, 12, "cpu", 2), (1, 12, "cpu", 1), (16, 12, "cpu", 6), (2, 1, "cpu", 1), (8, 9, "cuda", 1)],
+    [(2, 12, "cpu", 3), (1, 12, "cpu", 2), (16, 12, "cpu", 6), (2, 1, "cpu", 1), (8, 9, "cuda", 1)],
 )
 def test_how_many_at_a_time(
     cores: int, targets: int, device: str, expected: int, monkeypatch: pytest.MonkeyPatch

@@ -20,8 +20,8 @@ def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
 
     A case with seed 0, about every fourth, is run with all of them, others with one: each of them
     costs as much as the case itself, and on a CPU flex_attention several times as much, which is
-    left to seed 0. No simplification of a case raises its seed, so that at seed 0 a comparison which
-    failed is made again on every simpler case. flex_attention cannot be trained on a CPU.
+    left to seed 0. No simplification of a case raises its seed, so that a comparison which failed
+    at seed 0 is made again on every simpler case. flex_attention cannot be trained on a CPU.
 
     Args:
         subject: the subject.
