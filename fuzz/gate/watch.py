@@ -8,9 +8,9 @@ from typing import Final, Protocol
 
 from fuzz.gate.changed import Reach
 
-PATIENCE: Final = 25
+PATIENCE: Final = 15
 """Cases in a row of which none runs anything new until only some are watched."""
-SOME: Final = 4
+SOME: Final = 10
 """Of how many cases one is watched then."""
 
 Note = Callable[[Mapping[str, Sequence[int]]], None]

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import run_scripts  # type: ignore[import-not-found]  # beside this file, run on its own
 
-HANGS = 25
-JUDGED = 30
+HANGS = 15
+JUDGED = 12
 """Seconds for a check, which takes one where nothing else runs."""
 
 
