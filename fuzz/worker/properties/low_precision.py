@@ -22,7 +22,6 @@ from fuzz.worker.inputs import Batch
 from fuzz.worker.subject import Subject, model_of
 from strategies.case import Case
 
-
 # One dtype each, and the first both: no simplification of a case raises its seed.
 _CAST: Final = (0, 1)
 

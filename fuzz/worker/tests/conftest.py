@@ -49,7 +49,7 @@ def judge(subject_of: Callable[..., Subject]) -> Judge:
     from fuzz.worker import serve
 
     def check(property_id: str, case: Case, *plants: str, **target: str) -> Outcome:
-        subject_of(*plants, **target)
+        subject_of(*plants, **target).believed.clear()  # as in a fresh process
         return serve.judge(property_id, case)
 
     return check
