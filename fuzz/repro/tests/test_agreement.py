@@ -14,6 +14,7 @@ import pytest
 from fuzz.repro.layout import WIDEST
 from fuzz.repro.tests.found import FOUND
 from fuzz.target import Target, target_to_plain
+from fuzz.tests.once import once
 from strategies.case import to_plain
 
 STANDARD = {
@@ -25,6 +26,10 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Judge every case with its defect and without, and run the script of what was found so too."""
+    return once(tmp_path_factory, "agreement", lambda: run(tmp_path_factory))
+
+
+def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     specs = {
         name: {
             "property": one.property,

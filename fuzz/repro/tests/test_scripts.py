@@ -20,6 +20,7 @@ from fuzz.repro.main import text_of
 from fuzz.repro.script import script_of
 from fuzz.repro.tests.findings import CARRIED, PLANTED, SOUND, TOO_MANY
 from fuzz.repro.tests.test_agreement import STANDARD, imported
+from fuzz.tests.once import once
 
 ROOT = Path(__file__).resolve().parents[3]
 SAVED = {p.stem: p for p in regression.regressions_in(ROOT / "regressions")}
@@ -37,6 +38,10 @@ def ran(scripts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> di
 
     Those that take a GPU run as they are, and again on flash-attn over our reference.
     """
+    return once(tmp_path_factory, "scripts", lambda: run(scripts, tmp_path_factory))
+
+
+def run(scripts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("scripts")
     for name, text in scripts.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
