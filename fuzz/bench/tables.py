@@ -111,7 +111,7 @@ def _middle(runs: Sequence[Run], what: str) -> str:
     if not runs:
         return ""
     values = sorted(float(getattr(r, what)) if r.found else float("inf") for r in runs)
-    middle = statistics.median_high(values)
+    middle = statistics.median(values)
     return "not reached" if middle == float("inf") else f"{middle:.1f}".removesuffix(".0")
 
 
