@@ -137,7 +137,6 @@ def search(
         after_case: called once a case is done with, with False, and at the end, with True.
     """
     tally = look.tally
-    size = min(POOL, plan.cases or POOL)
     pool: dict[str, Case] = {}
 
     def check(case: Case) -> None:
@@ -186,6 +185,8 @@ def search(
                 # many; what is left, since some of them were one case of ours, is drawn without.
                 aim = plan.aim
                 _draw(strategy, plan.seed, plan.cases or AIMED, lambda c: judge(c, aim), climb=True)
+            # Of the pool no more is drawn than there are cases left.
+            size = min(POOL, plan.cases - tally.generated) if plan.cases else POOL
             examples = plan.cases * DRAWS_PER_CASE or UNLIMITED
             again = plan.seed + (plan.aim is not None)
             _draw(strategy, again, examples, check)
