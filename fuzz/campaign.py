@@ -21,6 +21,7 @@ from hypothesis.strategies import SearchStrategy
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, to_json
 from strategies.independent import INDEPENDENT
+from strategies.variety import most_varied
 
 UNLIMITED = 10_000_000
 DRAWS_PER_CASE = 20
@@ -29,8 +30,8 @@ AIMED = 200
 REMEMBERED = 10_000
 POOL = 120
 """The first cases that are drawn, before any is checked."""
-RICH = 12
-"""Of these, how many with the most segments come first: more things that can go wrong at once."""
+VARIED = 12
+"""Of these, how many that bring together the most of what can go wrong come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +150,7 @@ def search(
 
     def judge_pool() -> None:
         drawn = list(pool.values())
-        rich = sorted(drawn, key=segments, reverse=True)[:RICH]
-        for case in (*rich, *drawn):
+        for case in (*most_varied(drawn, VARIED), *drawn):
             judge(case, None)  # which looks at none twice
 
     def judge(case: Case, aim: Callable[[], float | None] | None) -> None:
@@ -230,11 +230,6 @@ def _draw(
         check(case)
 
     one()
-
-
-def segments(case: Case) -> int:
-    """Count the texts, images, videos and recordings of a case's rows."""
-    return sum(map(len, case.rows))
 
 
 def seed_of(seed_of_run: int, name: str) -> int:

@@ -26,7 +26,7 @@ FAMILY: Final = Family(
         "norm_topk_prob": True,
         "routed_scaling_factor": 2.5,
         "first_k_dense_replace": 1,
-        "num_hidden_layers": 3,
+        "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 4,
         "q_lora_rank": 48,

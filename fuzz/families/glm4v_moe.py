@@ -23,7 +23,7 @@ FAMILY: Final = Family(
             "topk_group": 1,
             "n_shared_experts": 1,
             "first_k_dense_replace": 1,
-            "num_hidden_layers": 3,
+            "num_hidden_layers": 2,
             "rope_theta": 10000.0,
             # 8 : 12 : 12 of the released checkpoints, for 8 pairs instead of 32.
             "rope_scaling": {

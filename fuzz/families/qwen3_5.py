@@ -16,7 +16,7 @@ FAMILY: Final = Family(
             "vocab_size": 160,
             "hidden_size": 128,
             "intermediate_size": 192,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 3,
             "full_attention_interval": 2,
             "linear_num_key_heads": 2,
             "linear_num_value_heads": 4,
@@ -45,7 +45,7 @@ FAMILY: Final = Family(
         "image_token_id": 155,
         "video_token_id": 156,
         "vision_config": {
-            "depth": 3,
+            "depth": 2,
             "hidden_size": 64,
             "intermediate_size": 96,
             "out_hidden_size": 128,

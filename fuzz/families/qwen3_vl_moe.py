@@ -19,7 +19,7 @@ FAMILY: Final = Family(
             "moe_intermediate_size": 64,
             "num_experts": 4,
             "num_experts_per_tok": 2,
-            "num_hidden_layers": 3,
+            "num_hidden_layers": 2,
             "head_dim": 32,
             "rope_theta": 5000000.0,
             # 24 : 20 : 20 of the released checkpoints, for a head of 32 instead of 128.

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from fuzz.campaign import POOL, RICH, Look, Plan, Tally, search, seed_of, segments
+from fuzz.campaign import POOL, VARIED, Look, Plan, Tally, search, seed_of
 from fuzz.verdict import Kind, Outcome, Signature
 from strategies.case import Case, Text, has_images, to_json
 from strategies.cases import cases
 from strategies.tests.examples import QWEN2_VL
+from strategies.variety import most_varied
 
 ROOT = Path(__file__).resolve().parents[2]
 PASS = Outcome("pass")
@@ -99,13 +100,10 @@ def test_a_strategy_of_few_cases_ends_when_all_were_checked():
     assert run.tally.fatal is None
 
 
-def test_of_the_first_cases_those_with_most_in_them_come_first_and_none_is_left_out():
+def test_of_the_first_cases_the_most_varied_come_first_and_none_is_left_out():
     seen = Run()(lambda _: PASS, plan(2 * POOL)).checked
-    counts = [segments(case) for case in seen]
-    first, others = counts[:RICH], counts[RICH:POOL]
-    assert first == sorted(first, reverse=True)
-    assert first[-1] >= max(others)
-    assert seen[RICH] == Case()  # then as they were drawn
+    assert seen[:VARIED] == most_varied(seen[:POOL], VARIED)
+    assert seen[VARIED] == Case()  # then as they were drawn
     assert len({to_json(case) for case in seen}) == 2 * POOL
 
 
