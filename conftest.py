@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 import pytest
 
-from fuzz.cli import (
+from fuzz.errors import UsageProblem
+from fuzz.options import (
     add_fresh_options,
     add_images_option,
     add_limit_options,
@@ -19,7 +20,6 @@ from fuzz.cli import (
     target_from,
     wrap_from,
 )
-from fuzz.errors import UsageProblem
 from fuzz.shared import Notes
 from fuzz.target import Target
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from fuzz import engine, ledger, regression, several
 from fuzz import replay as replaying
 from fuzz.claims import CLAIMS
-from fuzz.cli import deadline_from, plants_of, setup_seconds_from, wrap_from
 from fuzz.environments.cli import import_path
 from fuzz.errors import UsageProblem, choose, print_error
 from fuzz.events import Event, Listener, Notice, RunEnded
@@ -23,6 +22,7 @@ from fuzz.files import check_place, write_text
 from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map.around import maps_of
+from fuzz.options import deadline_from, plants_of, setup_seconds_from, wrap_from
 from fuzz.plants import PLANTS
 from fuzz.report import command, counted, summary_lines
 from fuzz.reports.keep import open_reports

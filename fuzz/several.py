@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fuzz import crowd, engine
-from fuzz.cli import target_from
 from fuzz.errors import UsageProblem
 from fuzz.events import (
     Event,
@@ -30,6 +29,7 @@ from fuzz.families import FAMILIES
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map.around import maps_of
+from fuzz.options import target_from
 from fuzz.report import command, verdicts
 from fuzz.session import Options, Report
 from fuzz.target import Target
@@ -60,7 +60,7 @@ def targets_from(arguments: Namespace, names: Sequence[str]) -> list[Target]:
     """Return the targets that options name, one for each family.
 
     Args:
-        arguments: options as :func:`fuzz.cli.target_from` takes them.
+        arguments: options as :func:`fuzz.options.target_from` takes them.
         names: families, ``all`` among them for every one; none for the default one.
 
     Raises:

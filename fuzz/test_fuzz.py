@@ -11,11 +11,11 @@ import pytest
 from fuzz import engine
 from fuzz.campaign import Tally
 from fuzz.claims import CLAIMS
-from fuzz.cli import deadline_from, setup_seconds_from, wrap_from
 from fuzz.errors import UsageProblem
 from fuzz.events import Event, Found, KnownSeen, Notice
 from fuzz.isolation.errors import SetupProblem
 from fuzz.isolation.supervisor import Supervisor
+from fuzz.options import deadline_from, setup_seconds_from, wrap_from
 from fuzz.report import finding_lines, headline
 from fuzz.session import Options, Session
 from fuzz.shared import Claims, Notes

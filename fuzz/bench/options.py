@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from fuzz import options
+
 BENCH: Final = """\
 Measure on this machine:
   bugs       known bugs of released transformers: found or not, how soon, how small
@@ -26,8 +28,6 @@ Measure on this machine:
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
     """Add ``bench`` to a parser's commands."""
-    from fuzz import cli
-
     bench = commands.add_parser(
         "bench",
         help="measure what ropefuzz costs, survives and finds",
@@ -54,17 +54,19 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
         metavar="WHAT",
     )
     bench.add_argument(
-        "--rounds", type=cli.count, help="repetitions (default: 5; faults, reports and shrinking 1)"
+        "--rounds",
+        type=options.count,
+        help="repetitions (default: 5; faults, reports and shrinking 1)",
     )
     bench.add_argument(
-        "--time", type=cli.duration, default=600.0, metavar="T", help="of soak (default: 10m)"
+        "--time", type=options.duration, default=600.0, metavar="T", help="of soak (default: 10m)"
     )
     bench.add_argument(
-        "--cases", type=cli.count, metavar="N", help="of flash (default: 1000) and bugs (500)"
+        "--cases", type=options.count, metavar="N", help="of flash (default: 1000) and bugs (500)"
     )
     bench.add_argument(
         "--silent",
-        type=cli.count,
+        type=options.count,
         default=210,
         metavar="N",
         help="of bugs: cases of a run on a release without the bug (default: %(default)s)",

@@ -12,7 +12,6 @@ from typing import Final
 
 from fuzz import crowd, ledger, regression, several
 from fuzz.claims import ACROSS, CLAIMS
-from fuzz.cli import deadline_from, setup_seconds_from, wrap_from
 from fuzz.environments.store import Environment, Store, default_root
 from fuzz.errors import UsageProblem, choose
 from fuzz.events import Event, Notice
@@ -21,6 +20,7 @@ from fuzz.gate.report import gated, verdict_lines
 from fuzz.gate.result import Result
 from fuzz.gate.run import Gate, Plans, regressions_of
 from fuzz.isolation.supervisor import Supervisor
+from fuzz.options import deadline_from, setup_seconds_from, wrap_from
 from fuzz.outcome import BLOCKING, CHANGES, Change
 from fuzz.reports.keep import open_reports
 from fuzz.reports.markdown import gate_markdown

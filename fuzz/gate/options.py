@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from fuzz import options
 from fuzz.environments.requirement import INSTALLED, NEWEST
 from fuzz.outcome import BLOCKING, CHANGES, SENTENCES
 from fuzz.reports import options as reports
@@ -35,8 +36,6 @@ an entry for it, the range is written there.
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
     """Add ``gate`` and ``bisect`` to a parser's commands."""
-    from fuzz import cli
-
     gate = commands.add_parser(
         "gate",
         help="may an upgrade of transformers go in?",
@@ -52,17 +51,17 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     add("--baseline", default=INSTALLED, metavar="A", help=f"{what} (default: %(default)s)")
     add("--candidate", default=NEWEST, metavar="B", help="likewise (default: %(default)s)")
     add("--family", action="append", default=[], help="only this one; repeat it (default: all)")
-    cli.add_checkpoint_options(add)
+    options.add_checkpoint_options(add)
     add("--property", action="append", default=[], metavar="ID", help="only this one; repeat it")
-    add("--attn", default="", help=cli.ATTN_HELP)
+    add("--attn", default="", help=options.ATTN_HELP)
     add("--dtype", default="exact", help=f"{', '.join(DTYPES)} (default: exact)")
     add("--device", default="cpu", help="torch device (default: cpu)")
     amount = gate.add_mutually_exclusive_group()
     amount.add_argument(
-        "--cases", type=cli.count, metavar="N", help="per family and property (default: 100)"
+        "--cases", type=options.count, metavar="N", help="per family and property (default: 100)"
     )
     amount.add_argument(
-        "--time", type=cli.duration, metavar="T", help="for all fresh cases, e.g. 90s, 10m, 2h"
+        "--time", type=options.duration, metavar="T", help="for all fresh cases, e.g. 90s, 10m, 2h"
     )
     add("--seed", type=int, help="draws the cases (default: a new one each time)")
     add(
@@ -76,9 +75,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     add("--block", action="append", default=[], metavar="CHANGE", help="block on it, too")
     add("--summary", type=Path, metavar="FILE", help="the same as --report, as Markdown always")
     reports.add_option(add)
-    cli.add_images_option(add)
-    cli.add_limit_options(add)
-    cli.add_fresh_options(add)
+    options.add_images_option(add)
+    options.add_limit_options(add)
+    options.add_fresh_options(add)
 
     bisect = commands.add_parser(
         "bisect",
@@ -94,5 +93,5 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     bisect.add_argument(
         "--keep", action="store_true", help="keep the environments that were built for it"
     )
-    cli.add_limit_options(bisect.add_argument)
-    cli.add_fresh_options(bisect.add_argument)
+    options.add_limit_options(bisect.add_argument)
+    options.add_fresh_options(bisect.add_argument)

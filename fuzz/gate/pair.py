@@ -116,7 +116,6 @@ class Pair:
             ask: asks a side, given it and perhaps ``against``.
         """
         if property_id == ACROSS.id:
-            self.executed += 2
             return self._agreement(case, ask)
         self.executed += 1
         if self.brief:
@@ -194,6 +193,7 @@ class Pair:
         if self.mismatch:
             apart = Outcome("broken", f"not comparable: {self.mismatch}")
             return Compared("unjudged", apart, apart)
+        self.executed += 2
         before = ask(self.baseline)
         gave = self.baseline.gave
         after = ask(self.candidate, **({"against": gave} if before.verdict == "pass" else {}))

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from fuzz import options
 from fuzz.map.axes import AXES
 
 _AXES: Final = "\n".join(f"  {a.name:<9} {a.label} ({a.low} to {a.high})" for a in AXES.values())
@@ -33,8 +34,6 @@ each width, stretches of heights with a verdict; fuzz/map/lookup.py reads it and
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type for it
     """Add ``map`` and ``envelope`` to a parser's commands."""
-    from fuzz import cli
-
     parser = commands.add_parser(
         "map",
         help="which cases around a saved failure fail, and by which rule?",
@@ -53,9 +52,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
     )
     add("--save", type=Path, metavar="FILE", help="draw it into a .svg or .png, too")
     add("--plant", action="append", default=[], metavar="NAME")
-    cli.add_limit_options(add)
-    cli.add_fresh_options(add)
-    cli.add_environment_option(add)
+    options.add_limit_options(add)
+    options.add_fresh_options(add)
+    options.add_environment_option(add)
 
     envelope = commands.add_parser(
         "envelope",
@@ -64,16 +63,16 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse names no type 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = envelope.add_argument
-    cli.add_target_options(add)
+    options.add_target_options(add)
     add(
         "--to",
-        type=cli.count,
+        type=options.count,
         default=300,
         metavar="PIXELS",
         help="sides up to, at most 500 (default: 300)",
     )
     add("--json", type=Path, metavar="FILE", help="write it down for input checks (.json)")
     add("--save", type=Path, metavar="FILE", help="draw the first plane into a .svg or .png")
-    cli.add_limit_options(add)
-    cli.add_fresh_options(add)
-    cli.add_environment_option(add)
+    options.add_limit_options(add)
+    options.add_fresh_options(add)
+    options.add_environment_option(add)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.cli import add_target_options, main, target_from
+from fuzz.cli import main
 from fuzz.errors import UsageProblem
+from fuzz.options import add_target_options, target_from
 from fuzz.report import command, target_in_words
 from fuzz.session import Options
 from fuzz.target import Target
