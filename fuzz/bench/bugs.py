@@ -71,7 +71,7 @@ def main(seeds: int, budget: Budget, only: Sequence[str], path: Path | None) -> 
     wanted = [bugs[name] for name in only or bugs]
     jobs = [*_jobs(wanted, seeds, budget, results)]
     _build(wanted if jobs else ())
-    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_quiet) as pool:
+    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=ignore_ctrl_c) as pool:
         waiting: list[Future[Sequence[Run | Silent]]] = [pool.submit(*job) for job in jobs]
         try:
             for future in as_completed(waiting):
@@ -174,6 +174,6 @@ def _sorted(measured: Mapping[tuple[str, str, int], Run | Silent]) -> list[dict[
     return [asdict(measured[key]) for key in sorted(measured)]
 
 
-def _quiet() -> None:
-    # Ctrl-C is for the process that collects; it ends these.
+def ignore_ctrl_c() -> None:
+    """Leave Ctrl-C to the process that collects, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

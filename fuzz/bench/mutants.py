@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from fuzz.bench import faults as matrix
+from fuzz.bench.bugs import ignore_ctrl_c
 from fuzz.bench.machine import machine
 from fuzz.claims import CLAIMS
 from fuzz.errors import choose
@@ -82,47 +85,52 @@ def main(only: Sequence[str], path: Path | None) -> int:
     """
     families = [choose("family", name, FAMILIES) for name in only] or list(FAMILIES)
     mutants = kept(path)
-    try:
-        for family in families:
-            left = [name for name in MUTATIONS if (family, name) not in mutants.found]
-            for mutant in _in_family(family, left):
-                mutants.found[mutant.family, mutant.plant] = mutant
-                print(f"{family:<16} {mutant.plant:<28} {mutant.result:<10} {mutant.said}")
-            _keep(path, mutants)
-    except KeyboardInterrupt:
-        _keep(path, mutants)
-        print("stopped; what was seen is kept" if path else "stopped")
+    left = {
+        family: [name for name in MUTATIONS if (family, name) not in mutants.found]
+        for family in families
+    }
+    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=ignore_ctrl_c) as pool:
+        waiting = [pool.submit(_in_family, *item) for item in left.items() if item[1]]
+        try:
+            for future in as_completed(waiting):
+                found, problem = future.result()
+                for mutant in found:
+                    mutants.found[mutant.family, mutant.plant] = mutant
+                print("\n".join([*map(_line, found), *filter(None, [problem])]), flush=True)
+                _keep(path, mutants)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            print("stopped; what was seen is kept" if path else "stopped")
     print("\n".join(lines(list(mutants.found.values()))))
     return 1 if any(m.result == SURVIVED for m in mutants.found.values()) else 0
 
 
-def _in_family(family: str, names: Iterable[str]) -> Iterator[Mutant]:
-    names = tuple(names)
-    if not names:
-        return
+def _in_family(family: str, names: Sequence[str]) -> tuple[list[Mutant], str]:
+    """Return what became of each defect in a family, and why the family cannot be had, if so."""
     target = Target(family)
-    limit = MEMORY_LIMIT_MIB["cpu"]
-    with Supervisor(
-        target,
-        worker_module=matrix.WORKER,
-        memory_limit_mib=limit,
-        deadline=Deadline(*DEADLINE),
-    ) as supervisor:
-        try:
+    found = []
+    try:
+        with Supervisor(
+            target,
+            worker_module=matrix.WORKER,
+            memory_limit_mib=MEMORY_LIMIT_MIB["cpu"],
+            deadline=Deadline(*DEADLINE),
+        ) as supervisor:
             info = supervisor.start().info
-        except SetupProblem as problem:
-            print(f"{family}: {problem.message}")
-            return
-        lane = lane_of(target, info)
-        for name in names:
-            reason = expected_to_be_missed(name, lane)
-            result, said = ("expected", reason) if reason else _seen(name, supervisor, info)
-            yield Mutant(family, name, RESULTS[result], said)
+            lane = lane_of(target, info)
+            for name in names:
+                reason = expected_to_be_missed(name, lane)
+                result, said = (
+                    ("expected", reason) if reason else search_for(PLANTS[name], supervisor, info)
+                )
+                found.append(Mutant(family, name, RESULTS[result], said))
+    except SetupProblem as problem:
+        return found, f"{family}: {problem.message}"
+    return found, ""
 
 
-def _seen(name: str, supervisor: Supervisor, info: dict[str, Any]) -> tuple[str, str]:
-    result, said = search_for(PLANTS[name], supervisor, info)
-    return result, said
+def _line(mutant: Mutant) -> str:
+    return f"{mutant.family:<16} {mutant.plant:<28} {mutant.result:<10} {mutant.said}"
 
 
 def lines(found: Sequence[Mutant]) -> list[str]:
