@@ -7,11 +7,14 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+
+from fuzz.isolation.told import Ran
+from strategies.case import to_plain
 
 FORMAT_VERSION: Final = 2
 _PREFIX: Final = "running-"
@@ -129,6 +132,43 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
             self.path.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class WritingDown:
+    """Writes each case down before it runs, until that fails; without it a run goes on.
+
+    Attributes:
+        journal: where to, None for nowhere.
+        target: what the cases run against, as plain data.
+        notify: told in one line when it ends.
+    """
+
+    journal: Journal | None
+    target: Mapping[str, Any]
+    notify: Callable[[str], None]
+
+    def __call__(self, property_id: str, case: Mapping[str, Any], in_hand: Ran | None) -> None:
+        """Write down what runs next.
+
+        Args:
+            property_id: the property that is checked.
+            case: the case, as plain data.
+            in_hand: the smallest case of a failure that is being made smaller.
+        """
+        if self.journal is None:
+            return
+        held = None
+        if in_hand is not None:
+            held = {"property": in_hand.property, "case": to_plain(in_hand.case)}
+        try:
+            self.journal.record(property_id, case, self.target, held)
+        except (OSError, JournalError) as error:
+            self.journal = None
+            self.notify(
+                f"the case that is running can no longer be written down ({error}); if this run "
+                "is killed, the next one cannot tell which case it was at"
+            )
 
 
 def left_behind(folder: Path) -> tuple[list[Record], list[str]]:

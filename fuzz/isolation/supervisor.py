@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +10,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, get_args
 
-from fuzz.isolation import autopsy
+from fuzz.isolation import autopsy, late
 from fuzz.isolation.conversation import Lost, converse
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import NoAnswer
-from fuzz.isolation.journal import Journal, JournalError
+from fuzz.isolation.journal import Journal, WritingDown
 from fuzz.isolation.memory import Memory, measure
 from fuzz.isolation.pool import Pool, Settings
 from fuzz.isolation.preloaded import Preloaded, Worker
@@ -84,11 +82,10 @@ class Supervisor:
             notify: told in one line what a user should know.
         """
         self._target = target_to_plain(target)
-        self._journal = journal
+        self._write_down = WritingDown(journal, self._target, notify)
         self._deadline = deadline or Deadline()
         self._memory_limit_mib = memory_limit_mib
         self._fresh_process = fresh_process or bool(wrap)
-        self._notify = notify
         self._pool = Pool(
             Settings(
                 self._target,
@@ -266,7 +263,7 @@ class Supervisor:
         """
         worker = self._pool.current
         if linger and worker is not None and self._ran is not None:
-            self._watch(worker, linger)
+            late.dies(self._pool.preloaded, worker, linger)
         self._bury()
         found, self._late = self._late, []
         return found
@@ -322,8 +319,7 @@ class Supervisor:
         if worker is None or not worker.death:
             return
         if self._ran is not None:
-            outcome = autopsy.died(worker.death, worker.printed(autopsy.EVIDENCE), 0.0)
-            self._late.append(LateDeath(self._ran, outcome))
+            self._late.append(LateDeath(self._ran, late.died(worker, 0.0)))
         self._drop()
 
     def _drop(self) -> None:
@@ -344,44 +340,14 @@ class Supervisor:
         try:
             outcome = self._check(worker, property_id, case, deadline, guard, against)
             if worker.wrapped and not outcome.failed:
-                outcome = self._end(worker, deadline) or outcome
+                outcome = late.ended(self._pool.preloaded, worker, deadline) or outcome
             elif linger and not outcome.failed:
-                outcome = self._linger(worker, linger) or outcome
+                outcome = late.lingered(self._pool.preloaded, worker, linger) or outcome
         except BaseException:
             self._pool.lose(worker, wait=False)
             raise
         self._pool.lose(worker)
         return outcome
-
-    def _end(self, worker: Worker, seconds: float) -> Outcome | None:
-        """Let a worker under a command leave; return what the command makes of it, None if fine.
-
-        Tools that watch a process tell by their exit code, when it has ended.
-        """
-        with contextlib.suppress(OSError):
-            worker.connection.shutdown(socket.SHUT_WR)
-        if not self._watch(worker, seconds):
-            return autopsy.hung(seconds, worker.printed(autopsy.EVIDENCE), seconds)
-        if worker.death == "exit code 0":
-            return None
-        return autopsy.died(worker.death, worker.printed(autopsy.EVIDENCE), seconds)
-
-    def _linger(self, worker: Worker, seconds: float) -> Outcome | None:
-        """Look at a worker that has answered; return its death as an outcome, None if it lives."""
-        if not self._watch(worker, seconds):
-            return None
-        return autopsy.died(worker.death, worker.printed(autopsy.EVIDENCE), seconds)
-
-    def _watch(self, worker: Worker, seconds: float) -> bool:
-        """Wait for a worker to die; tell whether it did."""
-        preloaded = self._pool.preloaded
-        end = time.monotonic() + seconds
-        while preloaded is not None and not worker.death and not preloaded.gone:
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            preloaded.wait(worker, left)
-        return bool(worker.death)
 
     def _check(
         self,
@@ -394,7 +360,7 @@ class Supervisor:
     ) -> Outcome:
         self.gave = {}
         plain = to_plain(case)
-        self._write_down(property_id, plain)
+        self._write_down(property_id, plain, self.in_hand)
         request: dict[str, Any] = {"op": "check", "property": property_id, "case": plain}
         if guard:
             request["guard"] = True
@@ -421,21 +387,6 @@ class Supervisor:
             return autopsy.broken(f"the worker's answer is no outcome: {error!r}", seconds=seconds)
         self._deadline.note(seconds)
         return outcome
-
-    def _write_down(self, property_id: str, case: dict[str, Any]) -> None:
-        if self._journal is None:
-            return
-        try:
-            hand = self.in_hand
-            held = {"property": hand.property, "case": to_plain(hand.case)} if hand else None
-            self._journal.record(property_id, case, self._target, held)
-        except (OSError, JournalError) as error:
-            # It is there for the case that this process dies; without it the run goes on.
-            self._journal = None
-            self._notify(
-                f"the case that is running can no longer be written down ({error}); if this run "
-                "is killed, the next one cannot tell which case it was at"
-            )
 
     def _hinted(self, outcome: Outcome) -> Outcome:
         if outcome.verdict != "hang" or self._deadline.learned:

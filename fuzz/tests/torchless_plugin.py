@@ -20,6 +20,7 @@ class Torchless(supervisor.Supervisor):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, worker_module="fuzz.tests.fake_target", **settings)
         deadline = settings["deadline"]
+        self._notify = settings["notify"]
         self._notice = (
             f"set up with {deadline.floor:g} to {deadline.ceiling:g} s, "
             f"{settings['memory_limit_mib']} MiB, fresh {settings['fresh_process']}"
