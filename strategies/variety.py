@@ -60,8 +60,6 @@ def traits(case: Case) -> frozenset[Trait]:
             ("gap", case.gap > 0),
             ("history", len(case.history)),
             ("gain", case.gain),
-            # The cases that are compared with every implementation.
-            ("first seed", case.seed == 0),
             ("rows", len(case.rows)),
             ("rows alike", len(set(case.rows)) == 1),
             ("placeholders", _size(abs(case.extra_placeholders), _FEW)),
