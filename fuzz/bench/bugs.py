@@ -6,11 +6,9 @@ it; the same property then runs on a release that has it not, where nothing may 
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from fuzz.bench.exposure import METHODS, NATIVE, Budget, Run, Silent
 from fuzz.bench.known_bugs import Bug, load
 from fuzz.bench.machine import machine
 from fuzz.bench.tables import lines
+from fuzz.bench.together import on_all_cores
 from fuzz.environments.store import Store, default_root
 from fuzz.errors import CannotJudge, UsageProblem, choose
 from fuzz.files import read_json, write_json
@@ -71,17 +70,14 @@ def main(seeds: int, budget: Budget, only: Sequence[str], path: Path | None) -> 
     wanted = [bugs[name] for name in only or bugs]
     jobs = [*_jobs(wanted, seeds, budget, results)]
     _build(wanted if jobs else ())
-    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=ignore_ctrl_c) as pool:
-        waiting: list[Future[Sequence[Run | Silent]]] = [pool.submit(*job) for job in jobs]
-        try:
-            for future in as_completed(waiting):
-                measured = future.result()
+    try:
+        with on_all_cores(jobs) as found:
+            for measured in found:
                 results.add(measured)
                 print("\n".join(map(_line, measured)), flush=True)
                 _keep(path, results)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            print("stopped; what was run is kept" if path else "stopped")
+    except KeyboardInterrupt:
+        print("stopped; what was run is kept" if path else "stopped")
     ours = [r for r in results.runs.values() if r.method == exposure.OURS]
     print("\n".join(lines(list(results.runs.values()), list(results.silent.values()), bugs)))
     fine = all(r.found for r in ours) and not any(
@@ -92,19 +88,19 @@ def main(seeds: int, budget: Budget, only: Sequence[str], path: Path | None) -> 
 
 def _jobs(
     wanted: Sequence[Bug], seeds: int, budget: Budget, results: Results
-) -> Iterable[tuple[Any, ...]]:
-    """Yield what is not yet measured, as functions with their arguments."""
+) -> Iterable[Callable[[], Sequence[Run | Silent]]]:
+    """Yield what is not yet measured."""
     for bug in wanted:
         left = [(m, s) for m in METHODS for s in range(seeds) if (bug.id, m, s) not in results.runs]
         if left:
-            yield exposure.on_affected, bug, left, budget
+            yield partial(exposure.on_affected, bug, left, budget)
     for dtype in ("exact", NATIVE):
         for bug in wanted:
             if dtype == "exact" and bug.target.dtype != "exact":
                 continue
             again = [s for s in range(seeds) if (bug.id, dtype, s) not in results.silent]
             if again:
-                yield exposure.on_silent, bug, dtype, again, budget
+                yield partial(exposure.on_silent, bug, dtype, again, budget)
 
 
 def _build(bugs: Sequence[Bug]) -> None:
@@ -172,8 +168,3 @@ def _keep(path: Path | None, results: Results) -> None:
 
 def _sorted(measured: Mapping[tuple[str, str, int], Run | Silent]) -> list[dict[str, Any]]:
     return [asdict(measured[key]) for key in sorted(measured)]
-
-
-def ignore_ctrl_c() -> None:
-    """Leave Ctrl-C to the process that collects, which ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

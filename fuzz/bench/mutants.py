@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from fuzz.bench import faults as matrix
-from fuzz.bench.bugs import ignore_ctrl_c
 from fuzz.bench.machine import machine
+from fuzz.bench.together import on_all_cores
 from fuzz.claims import CLAIMS
 from fuzz.errors import choose
 from fuzz.families import FAMILIES
@@ -89,18 +88,16 @@ def main(only: Sequence[str], path: Path | None) -> int:
         family: [name for name in MUTATIONS if (family, name) not in mutants.found]
         for family in families
     }
-    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=ignore_ctrl_c) as pool:
-        waiting = [pool.submit(_in_family, *item) for item in left.items() if item[1]]
-        try:
-            for future in as_completed(waiting):
-                found, problem = future.result()
+    jobs = [partial(_in_family, family, names) for family, names in left.items() if names]
+    try:
+        with on_all_cores(jobs) as done:
+            for found, problem in done:
                 for mutant in found:
                     mutants.found[mutant.family, mutant.plant] = mutant
                 print("\n".join([*map(_line, found), *filter(None, [problem])]), flush=True)
                 _keep(path, mutants)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            print("stopped; what was seen is kept" if path else "stopped")
+    except KeyboardInterrupt:
+        print("stopped; what was seen is kept" if path else "stopped")
     print("\n".join(lines(list(mutants.found.values()))))
     return 1 if any(m.result == SURVIVED for m in mutants.found.values()) else 0
 

@@ -1,0 +1,36 @@
+"""Jobs of a benchmark on all cores, which end with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@contextmanager
+def on_all_cores(jobs: Iterable[Callable[[], T]]) -> Iterator[Iterator[T]]:
+    """Run jobs, and give their results as they come.
+
+    Whatever is left when the body is done or interrupted is not waited for, and ends.
+    """
+    with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_end_when_told) as pool:
+        waiting = [pool.submit(job) for job in jobs]
+        try:
+            yield (future.result() for future in as_completed(waiting))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _end_when_told() -> None:
+    # Ctrl-C is for the process that collects; it ends these, and theirs die with them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
