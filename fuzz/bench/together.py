@@ -17,7 +17,7 @@ T = TypeVar("T")
 def on_all_cores(jobs: Iterable[Callable[[], T]]) -> Iterator[Iterator[T]]:
     """Run jobs, and give their results as they come.
 
-    Whatever is left when the body is done or interrupted is not waited for, and ends.
+    When the body is interrupted, what is left is not waited for, and ends.
     """
     with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_end_when_told) as pool:
         waiting = [pool.submit(job) for job in jobs]

@@ -172,6 +172,7 @@ def test_a_side_that_was_set_up_differently_is_unjudged_and_not_changed(tmp_path
     assert "config rms_norm_eps is 1e-05, 1e-06 in the baseline" in said
     assert times == 30
     assert last(result) == "BLOCKED: transformers 1 -> 2: 30 unjudged"
+    assert gate(tmp_path, Release("1"), after, ACROSS.id).executed == 0  # nothing ran
 
 
 def test_a_broken_check_is_unjudged_on_either_side(tmp_path: Path):
