@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -52,6 +52,8 @@ class Lane:
         images: whether the target takes images.
         one_axis: whether its positions number a row's tokens, images or not.
         not_applicable: properties that say nothing of the target, with the reason.
+        lacks: kinds of cache, and ``crop``, that it has not.
+        slides: whether any of its layers has a sliding window.
     """
 
     target: Target
@@ -59,6 +61,8 @@ class Lane:
     images: bool = True
     one_axis: bool = False
     not_applicable: Mapping[str, str] = field(default_factory=dict)
+    lacks: Sequence[str] = ()
+    slides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,12 @@ GAPS: Final[tuple[Gap, ...]] = (
         "flash_attention_2 takes no dense mask: it dies of this one, which is another finding",
     ),
     Gap("image-hidden-from-text", lambda lane: not lane.images, "there is no image to hide"),
+    Gap("crop-forgotten", lambda lane: "crop" in lane.lacks, "its cache cannot be cropped"),
+    Gap(
+        "quantized-scale",
+        lambda lane: lane.slides or "quantized" in lane.lacks,
+        "no quantized cache is drawn for it: it has none, or one that slides instead",
+    ),
     Gap("eager-scale", _on_low, "one percent of a score is within what rounding allows"),
     Gap(
         "experts-scale",
@@ -232,6 +242,8 @@ def lane_of(target: Target, info: Mapping[str, Any]) -> Lane:
         images=sizes.get("images", True),
         one_axis=sizes.get("one_axis", False),
         not_applicable=info.get("not_applicable", {}),
+        lacks=sizes.get("lacks", ()),
+        slides=bool(sizes.get("sliding_window", 0)),
     )
 
 
