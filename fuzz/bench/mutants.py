@@ -14,7 +14,7 @@ from fuzz.bench.machine import machine
 from fuzz.bench.together import on_all_cores
 from fuzz.claims import CLAIMS
 from fuzz.errors import choose
-from fuzz.families import FAMILIES
+from fuzz.families import FAMILIES, family_of
 from fuzz.files import read_json, write_json
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import SetupProblem
@@ -104,7 +104,7 @@ def main(only: Sequence[str], path: Path | None) -> int:
 
 def _in_family(family: str, names: Sequence[str]) -> tuple[list[Mutant], str]:
     """Return what became of each defect in a family, and why the family cannot be had, if so."""
-    target = Target(family)
+    target = Target(family, attn=family_of(family).attention)
     found = []
     try:
         with Supervisor(
