@@ -86,20 +86,22 @@ def _listen(
             ended = ended or now
             if now > ended + (_LEAVING if worker.wrapped else END_SECONDS):
                 raise _lost("the worker closed its connection, but lives", worker, started)
-        if now >= end and not worker.ended:
-            # Its stack comes in pieces: it is complete when nothing has been added.
-            before, size = size, worker.output_size()
-            printed = worker.printed(autopsy.EVIDENCE) if size == before else ""
-            if autopsy.DUMP_STARTED in printed or now > end + _GRACE:
-                printed = printed or worker.printed(autopsy.EVIDENCE)
-                raise Lost(autopsy.hung(deadline, printed, now - started))
-        if now >= look:
+        late = now >= end and not worker.ended
+        if now >= look or late:
+            # Before it counts as hung: one that takes memory without end does that too.
             look = now + _LOOK
             held = worker.memory() - worker.idle_bytes + worker.output_size()
             if held > limit_mib * _MIB:
                 text = worker.printed()
                 seconds = now - started
                 raise Lost(autopsy.overran_memory(limit_mib, text, seconds))
+        if late:
+            # Its stack comes in pieces: it is complete when nothing has been added.
+            before, size = size, worker.output_size()
+            printed = worker.printed(autopsy.EVIDENCE) if size == before else ""
+            if autopsy.DUMP_STARTED in printed or now > end + _GRACE:
+                printed = printed or worker.printed(autopsy.EVIDENCE)
+                raise Lost(autopsy.hung(deadline, printed, now - started))
         until = min(look, end) if now < end else now + _GLANCE
         preloaded.wait(worker, until - now)
 

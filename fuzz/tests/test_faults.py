@@ -68,7 +68,9 @@ def test_a_fault_met_by_the_command_line_is_made_small_confirmed_saved_and_repla
     """The same fault strikes while searching, at each smaller case, and at each confirmation."""
     plant = PREFIX + name
     arguments = ["run", "--plant", plant, "--property", "no_crash", "--cases", "25", "--seed", "3"]
-    limits = ["--deadline", "0.4", "2", "--memory-limit", "120"]
+    limits = ["--memory-limit", "120"]
+    if FAULTS[name].verdict == "hang":  # on a busy machine the others must not come too late
+        limits += ["--deadline", "0.4", "2"]
     code, out, err = finish(start(tmp_path, *arguments, *limits))
     assert (code, err) == (1, ""), out + err
     (headline,) = [line for line in out.splitlines() if line.startswith("FINDING")]

@@ -104,6 +104,14 @@ def test_a_worker_over_its_memory_is_killed(make: Make, deed: str) -> None:
     assert _goes_on(supervisor)
 
 
+def test_too_much_memory_that_is_first_seen_at_the_deadline_is_no_hang(make: Make) -> None:
+    """On a busy machine the driver may not have looked before."""
+    supervisor = make(deadline=Deadline(floor=0.05, ceiling=0.05), memory_limit_mib=1)
+    supervisor.start()
+    outcome = supervisor.check("hoard", CASE)
+    assert (outcome.verdict, _signature(outcome).what) == ("oom", "memory limit")
+
+
 def test_the_death_of_the_preloaded_process_is_our_own_fault_and_repaired(
     supervisor: Supervisor,
 ) -> None:
