@@ -18,7 +18,7 @@ from fuzz.files import read_json, write_text
 from fuzz.regression import LEDGER
 from fuzz.target import ATTENTION, Target
 from fuzz.verdict import Signature
-from strategies.case import Case, media_of, videos_of
+from strategies.case import DEFAULT, Case, media_of, videos_of
 
 FORMAT_VERSION: Final = 1
 UNLISTED: Final = "unlisted"
@@ -43,7 +43,8 @@ class Entry:
         expires: ISO 8601 date from which it counts as new again, "" for never.
         attn: attention implementation of the target that it is limited to, "" for any.
         when: fields of a case and the values they must have, so that the entry does not cover
-            what fails alike for another reason; empty for any case.
+            what fails alike for another reason, ``true`` of a field that is not itself true or
+            false for any value but its default; empty for any case.
         sliding_window: whether it is limited to targets whose text model has a sliding window.
         images: whether it is limited to cases with an image, a video or audio.
         videos: whether it is limited to cases with a video.
@@ -141,7 +142,14 @@ def covers(
         return False
     if entry.videos and not any(map(videos_of, case.rows)):
         return False
-    return all(getattr(case, name) == value for name, value in entry.when.items())
+    return all(_has(case, name, value) for name, value in entry.when.items())
+
+
+def _has(case: Case, name: str, value: object) -> bool:
+    has, default = getattr(case, name), getattr(DEFAULT, name)
+    if value is True and not isinstance(default, bool):
+        return bool(has != default)
+    return bool(has == value)
 
 
 def _shared(signature: Signature) -> Signature:

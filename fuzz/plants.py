@@ -228,6 +228,11 @@ PLANTS: Final[dict[str, Plant]] = {
         ),
         Plant("last-image-dropped", "the last image of a call is black", "visibility"),
         Plant(
+            "later-images-black",
+            "the images of a generate that goes on from a cache are black",
+            "generation_agreement",
+        ),
+        Plant(
             "features-one-late",
             "each image placeholder gets the features of the one before it, the first of a batch "
             "those of the last",

@@ -52,7 +52,7 @@ class Lane:
         images: whether the target takes images.
         one_axis: whether its positions number a row's tokens, images or not.
         not_applicable: properties that say nothing of the target, with the reason.
-        lacks: kinds of cache, and ``crop``, that it has not.
+        lacks: see :attr:`strategies.geometry.Geometry.lacks`.
         slides: whether any of its layers has a sliding window.
     """
 
@@ -125,6 +125,11 @@ GAPS: Final[tuple[Gap, ...]] = (
         "flash_attention_2 takes no dense mask: it dies of this one, which is another finding",
     ),
     Gap("image-hidden-from-text", lambda lane: not lane.images, "there is no image to hide"),
+    Gap(
+        "later-images-black",
+        lambda lane: "turn_image" in lane.lacks,
+        "it is given no image after its first answer",
+    ),
     Gap("crop-forgotten", lambda lane: "crop" in lane.lacks, "its cache cannot be cropped"),
     Gap(
         "quantized-scale",

@@ -145,7 +145,8 @@ class Case:
         how: how ``generate`` goes about it: ``greedy``; ``samples``, two sequences a prompt, chosen
             by chance; ``beams``, two sequences a prompt of three beams; ``chunked``, the prompt
             prefilled in pieces of ``chunks[0]`` tokens; ``lookup``, guesses found in the prompt.
-        turn: text tokens of a second turn, which goes on from the first one's cache; 0 for none.
+        turn: text tokens of a second turn, which goes on from the first one's cache.
+        turn_image: an image of that turn, before its text; a turn of neither is none.
         offset: added to every explicit position.
         gap: added to the explicit positions of each row from its token ``gap_at`` on.
         gap_at: the token of each row (padding not counted) at which ``gap`` starts.
@@ -170,6 +171,7 @@ class Case:
     between: tuple[Call, ...] = ()
     how: How = "greedy"
     turn: int = 0
+    turn_image: Image | None = None
     offset: int = 0
     gap: int = 0
     gap_at: int = 0
@@ -210,6 +212,11 @@ def media_of(row: Row) -> tuple[Image | Video | Audio, ...]:
     return tuple(s for s in row if not isinstance(s, Text))
 
 
+def has_turn(case: Case) -> bool:
+    """Tell whether there is a second turn."""
+    return case.turn > 0 or case.turn_image is not None
+
+
 def has_images(case: Case) -> bool:
     """Tell whether any row of the batch (not of the history) holds an image."""
     return any(images_of(row) for row in case.rows)
@@ -248,6 +255,8 @@ def to_plain(case: Case) -> dict[str, Any]:
             value = [{"row": _row_to_plain(c.row), "entry": c.entry} for c in value]
         elif isinstance(value, tuple):
             value = list(value)
+        elif isinstance(value, Image):
+            value = [value.width, value.height]
         plain[f.name] = value
     return plain
 
@@ -311,8 +320,8 @@ def _segment(data: object, where: str) -> Segment:
     match dict(table):
         case {"text": n, **rest} if not rest:
             return Text(as_natural(n, f"{where}.text"))
-        case {"image": [w, h], **rest} if not rest:
-            return Image(as_natural(w, f"{where}.image"), as_natural(h, f"{where}.image"))
+        case {"image": [_, _] as sides, **rest} if not rest:
+            return _image(sides, f"{where}.image")
         case {"video": [n, w, h], **rest} if set(rest) <= {"seconds"}:
             here = f"{where}.video"
             sizes = as_integer(n, here, 1), as_natural(w, here), as_natural(h, here)
@@ -341,6 +350,14 @@ def _rows(data: object, where: str) -> tuple[Row, ...]:
     if not rows:
         raise CaseError(f"{where}: expected at least one row")
     return rows
+
+
+def _image(data: object, where: str) -> Image:
+    sides = as_list(data, where)
+    if len(sides) != 2:
+        raise CaseError(f"{where}: expected [width, height], got {shown(data)}")
+    width, height = sides
+    return Image(as_natural(width, where), as_natural(height, where))
 
 
 def _chunks(data: object, where: str) -> tuple[int, ...]:
@@ -374,6 +391,7 @@ _FIELDS: Final[dict[str, Any]] = {
     "between": _calls,
     "how": one_of(*HOWS),
     "turn": as_natural,
+    "turn_image": _image,
     "offset": as_natural,
     "gap": as_natural,
     "gap_at": as_natural,

@@ -6,8 +6,10 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from strategies.case import GAINS, HOWS, Case, Row, media_of
+from strategies.case import GAINS, HOWS, Case, Image, Row, media_of
 from strategies.geometry import Geometry, estimated_tokens
+from strategies.image_sizes import image_sizes
+from strategies.rows import IMAGE_BUDGET, fitted
 from strategies.validity import may_be_padded
 from strategies.weighted import weighted
 
@@ -40,11 +42,13 @@ def generations(
     rows = draw(prompts)
     padding = draw(_PADDINGS)
     turn = draw(_TURNS) if draw(_BOOLEANS) else 0
+    shown = draw(_turn_images(geometry))
     mask = not draw(_BOOLEANS)
     size = draw(st.integers(1, max(1, max(estimated_tokens(geometry, row) for row in rows) + 1)))
     seed, gain = draw(_SEEDS), draw(_GAINS)
     if how != "greedy":
         turn = 0
+    turn_image = shown if turn else None
     if how == "lookup" or turn:
         rows, padding = rows[:1], 0
     text = not any(media_of(row) for row in rows)
@@ -56,8 +60,17 @@ def generations(
         attention_mask=mask or may_be_padded(rows, padding),
         how=how,
         turn=turn,
+        turn_image=turn_image,
         chunks=(size,) if how == "chunked" else (),
         decode=new,
         gain=gain,
         seed=seed,
     )
+
+
+def _turn_images(geometry: Geometry) -> st.SearchStrategy[Image | None]:
+    """Draw the image of a second turn, or none."""
+    if not geometry.images or geometry.alike_up_to or "turn_image" in geometry.lacks:
+        return st.none()
+    images = image_sizes(geometry).map(lambda image: fitted(geometry, image, IMAGE_BUDGET))
+    return st.none() | images

@@ -39,7 +39,7 @@ class Geometry:
         one_axis: whether positions number a row's tokens, images or not.
         alike_up_to: tokens up to which a prompt's rotation does not depend on how far it reaches,
             0 where it never does.
-        lacks: kinds of cache, and ``crop``, that the target has not.
+        lacks: kinds of cache, ``crop`` and ``turn_image``, that the target has not.
         videos: whether the target takes videos; the three fields below mean nothing if not.
         video_tokens: tokens around all placeholders of a video (start, end).
         step_tokens: tokens around the placeholders of each of its temporal patches (a timestamp,

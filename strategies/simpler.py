@@ -87,6 +87,8 @@ def size_of(case: Case) -> Size:
     segments = [segment for row in rows for segment in row]
     audio = [s.samples for s in segments if isinstance(s, Audio)]
     visuals = [s for s in segments if isinstance(s, (Image, Video))]
+    if case.turn_image is not None:
+        visuals.append(case.turn_image)
     videos = [s for s in segments if isinstance(s, Video)]
     return (
         len(calls),
@@ -107,6 +109,7 @@ def size_of(case: Case) -> Size:
         ENTRIES.index(case.entry),
         HOWS.index(case.how),
         case.turn,
+        case.turn_image is not None,
         case.mode != DEFAULT.mode,
         [_HISTORY_ENTRIES.index(call.entry) for call in calls],
         len(case.between),
@@ -127,6 +130,7 @@ def size_of(case: Case) -> Size:
         # Nothing is simpler about these: they only tell apart what is equal in all of the above.
         case.chunks,
         [[_measures(s) for s in r] for r in rows],
+        _measures(case.turn_image) if case.turn_image is not None else (),
     )
 
 
@@ -189,6 +193,10 @@ def _candidates(case: Case) -> Iterator[Case]:
     for other in _with_other_calls(case.between):
         yield replace(case, between=other)
     yield from _with_other_rows(case, _rows_of_smaller_parts)
+    if case.turn_image is not None:
+        for segment in _smaller_segments(case.turn_image):
+            if isinstance(segment, Image):
+                yield replace(case, turn_image=segment)
 
 
 def _jumps(case: Case) -> Iterator[Case]:
@@ -225,15 +233,15 @@ def _with_defaults(case: Case) -> Iterator[Case]:
     yield replace(case, offset=0, gap=0, gap_at=0)
     yield replace(case, gap=0, gap_at=0)
     yield replace(case, offset=0)
-    yield replace(case, how=DEFAULT.how, turn=0)
-    yield replace(case, how=DEFAULT.how, turn=0, chunks=())
-    yield replace(case, turn=0)
+    yield replace(case, how=DEFAULT.how, turn=0, turn_image=None)
+    yield replace(case, how=DEFAULT.how, turn=0, turn_image=None, chunks=())
+    if case.turn_image is not None:
+        yield from (replace(case, turn=n, turn_image=None) for n in (case.turn, *_TEXT_FOR_IMAGE))
     for how in HOWS[: HOWS.index(case.how)]:
         yield replace(case, how=how)
         yield replace(case, how=how, chunks=())
-    plain = replace(
-        case, how=DEFAULT.how, turn=0, chunks=() if is_generate(case.entry) else case.chunks
-    )
+    chunks = () if is_generate(case.entry) else case.chunks
+    plain = replace(case, how=DEFAULT.how, turn=0, turn_image=None, chunks=chunks)
     for entry in ENTRIES[: ENTRIES.index(case.entry)]:
         yield replace(plain, entry=entry)
         yield replace(plain, entry=entry, decode=0)
@@ -266,7 +274,7 @@ def _with_other_numbers(case: Case) -> Iterator[Case]:
     """Lower one number, by much first."""
     yield from (replace(case, decode=n) for n in _below(case.decode, 0))
     yield from (replace(case, crop=n) for n in _below(case.crop, 0))
-    yield from (replace(case, turn=n) for n in _below(case.turn, 1))
+    yield from (replace(case, turn=n) for n in _below(case.turn, case.turn_image is None))
     yield from (replace(case, extra_padding=n) for n in _below(case.extra_padding, 0))
     yield from (replace(case, cache_room=n) for n in _below(case.cache_room, 0))
     yield from (replace(case, offset=n) for n in _below(case.offset, 0))

@@ -14,6 +14,7 @@ from strategies.case import (
     Row,
     Text,
     Video,
+    has_turn,
     media_of,
     videos_of,
     visuals_of,
@@ -78,6 +79,8 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
     earlier = (*case.history, *case.between)
     rows = (*case.rows, *(call.row for call in earlier))
     visuals = [visual for row in rows for visual in visuals_of(row)]
+    if case.turn_image is not None:
+        visuals.append(case.turn_image)
     reasons = [
         f"image {visual.width}x{visual.height} is not a size that the processor accepts"
         for visual in visuals
@@ -104,6 +107,8 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
         reasons.append(f"the target has no {case.cache} cache")
     if case.crop and "crop" in geometry.lacks:
         reasons.append("the target's cache cannot be cropped")
+    if case.turn_image is not None and "turn_image" in geometry.lacks:
+        reasons.append("the target takes no image after its first answer")
     return tuple(reasons)
 
 
@@ -130,19 +135,20 @@ def _problems(case: Case) -> Iterator[str]:
 
 
 def _problems_of_generating(case: Case) -> Iterator[str]:
-    if case.how == DEFAULT.how and not case.turn:
+    if case.how == DEFAULT.how and not has_turn(case):
         return
     if case.entry != "generate":
         yield f"{case.entry} is no generate that is told how, or has a second turn"
     if case.cache != DEFAULT.cache:
         yield "generate that is told how, or has a second turn, makes its own cache"
-    if case.turn and case.how != DEFAULT.how:
+    if has_turn(case) and case.how != DEFAULT.how:
         yield "a second turn is generated greedily"
     if case.how == "chunked" and len(case.chunks) != 1:
         yield "a prompt prefilled in pieces has one size of them"
-    if len(case.rows) > 1 and (case.how == "lookup" or case.turn):
+    alone = case.how == "lookup" or has_turn(case)
+    if alone and len(case.rows) > 1:
         yield "guesses and second turns are for one row"
-    if may_be_padded(case.rows, case.extra_padding) and (case.how == "lookup" or case.turn):
+    if alone and may_be_padded(case.rows, case.extra_padding):
         yield "guesses and second turns are for rows without padding"
 
 
@@ -153,7 +159,7 @@ def _problems_of_coming_back(case: Case) -> Iterator[str]:
         yield "crop without a forward that is fed in pieces"
     if case.crop and case.cache not in ("dynamic", "own"):
         yield f"a {case.cache} cache is not cropped"
-    if case.between and not (fed_on or case.turn):
+    if case.between and not (fed_on or has_turn(case)):
         yield "between without a piece or a turn that goes on"
     if case.between and case.entry == "forward-implicit":
         # They are those of the prompt that the model was given last.

@@ -56,6 +56,7 @@ def traits(case: Case) -> frozenset[Trait]:
             ("between", len(case.between)),
             ("how", case.how),
             ("turn", case.turn > 0),
+            ("turn image", case.turn_image is not None),
             ("offset", case.offset > 0),
             ("gap", case.gap > 0),
             ("history", len(case.history)),

@@ -16,6 +16,7 @@ from strategies.case import (
     Row,
     Segment,
     Text,
+    has_turn,
     media_of,
 )
 from strategies.validity import is_generate, may_be_padded
@@ -51,7 +52,7 @@ def describe(case: Case) -> str:
             f"{_count(abs(case.extra_placeholders), 'image placeholder')} too {few_or_many}"
         )
     parts += [f"after an earlier {_CALLS[c.entry]} of: {_row(c.row)}" for c in case.history]
-    place = "second turn" if case.turn else "last piece"
+    place = "second turn" if has_turn(case) else "last piece"
     parts += [f"before the {place}, a {_CALLS[c.entry]} of: {_row(c.row)}" for c in case.between]
     if case.gain != DEFAULT.gain:
         parts.append(f"weights at {case.gain:g} times unit gain")
@@ -130,8 +131,10 @@ def _entry(case: Case) -> Iterator[str]:
         yield "positions left to the model"
     elif is_generate(case.entry):
         yield f"{_CALLS[case.entry]}, {_count(case.decode, 'new token')}{_HOWS[case.how]}"
-    if case.turn:
-        yield f"then a second turn of {_count(case.turn, 'text token')}, from its cache"
+    if has_turn(case):
+        said: Row = (Text(case.turn),)
+        said = said if case.turn_image is None else (case.turn_image, *said)
+        yield f"then a second turn of {_row(said)}, from its cache"
     if case.mode == "train":
         yield "trained on its own tokens as labels"
 

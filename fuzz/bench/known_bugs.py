@@ -126,6 +126,7 @@ def elements(case: Case) -> int:
         + len(case.chunks)
         + case.decode
         + case.turn
+        + (case.turn_image is not None)
         + case.cache_room
         + abs(case.extra_placeholders)
         + sum(bool(getattr(case, axis) != getattr(DEFAULT, axis)) for axis in axes)

@@ -199,6 +199,8 @@ def _generating(rng: random.Random, geometry: Geometry, case: Case) -> Case:
     how = rng.choice(HOWS)
     turn = rng.randint(0, MAX_TURN) if how == "greedy" else 0
     case = replace(case, entry="generate", how=how, turn=turn, decode=rng.randint(1, MAX_NEW))
+    if turn and geometry.images and "turn_image" not in geometry.lacks and rng.random() < 0.5:
+        case = replace(case, turn_image=_image(rng, geometry))
     if how == "lookup" or turn:
         case = replace(case, rows=case.rows[:1], extra_padding=0)
     longest = max(estimated_tokens(geometry, row) for row in case.rows)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fuzz.errors import UsageProblem
 from fuzz.repro.layout import literal
-from fuzz.repro.prompts import batch_of, collate
+from fuzz.repro.prompts import batch_of, collate, prompt_of
 from fuzz.repro.writer import Body, Writer
-from strategies.case import Case
+from strategies.case import Case, Image, has_turn, has_videos
 
 COPIES = 2
 BEAMS = 3
@@ -40,7 +41,8 @@ def generation_body(w: Writer) -> Body:
     if case.how == "samples":
         w.lines.append(f"torch.manual_seed({case.seed})")
     w.lines.append(f"out = model.generate(**inputs, **how{_more(case)})")
-    if case.turn and "second turn" in w.saved.signature.what:
+    second = "second turn" in w.saved.signature.what or not w.compares
+    if has_turn(case) and second:
         return _second_turn(w, names[0], len(batch.prompts[0].ids), steps)
     w.lines.append(f"new = out.sequences[:, -{steps}:]")
     build = f'build("{w.saved.target.attn}")'
@@ -84,6 +86,8 @@ def _more(case: Case) -> str:
 def _second_turn(w: Writer, prompt: str, length: int, steps: int) -> Body:
     case = w.saved.case
     said = [(7 * n + case.seed) % w.facts.limit for n in range(case.turn)]
+    if case.turn_image is not None:
+        return _turn_with_image(w, case.turn_image, prompt, said, steps)
     w.lines += [
         f"ids = torch.cat([out.sequences, torch.tensor([{said}])], dim=1)",
         'more = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}',
@@ -92,6 +96,42 @@ def _second_turn(w: Writer, prompt: str, length: int, steps: int) -> Body:
         f'told = one_forward(build("{w.saved.target.attn}"), {prompt}, '
         f"out.sequences[0, {length}:])",
         f"expected = told[-{steps}:]",
+    ]
+    return _body(w, "in a second turn from the cache", "in one forward")
+
+
+def _turn_with_image(w: Writer, image: Image, prompt: str, said: list[int], steps: int) -> Body:
+    """Write a second turn that begins with an image; the cache has seen what came before it.
+
+    Raises:
+        UsageProblem: there is a video before it.
+    """
+    case, facts = w.saved.case, w.facts
+    if has_videos(case):
+        raise UsageProblem("an image after an answer to a video is not supported in scripts")
+    shown = prompt_of(facts, (image,), case.seed * 101 + len(case.rows))
+    (picture,) = shown.pictures
+    new = f'"pixel_values": {w.pixels(shown.pictures)}'
+    if picture.grid:
+        new += f', "image_grid_thw": torch.tensor([{list(picture.grid)}])'
+    types = f"(ids == {facts.image}).long()"
+    told = f'"token_type_ids": {types}'
+    if not facts.family.told_of_tokens:
+        told = f"**known(model.forward, mm_token_type_ids={types})"
+    w.lines += [
+        f"ids = torch.cat([out.sequences, torch.tensor([{literal([*shown.ids, *said])}])], dim=1)",
+        f'text = {{"input_ids": ids, "attention_mask": ids * 0 + 1, {told}}}',
+        f"new = {{{new}}}  # the cache has seen the rest",
+        "more = {**text, **new, **how}",
+        "out = model.generate(**more, do_sample=False, past_key_values=out.past_key_values)",
+    ]
+    if not w.compares:
+        return w.body()
+    w.lines += [
+        f"both = {{k: torch.cat([{prompt}.get(k, v[:0]), v]) for k, v in new.items()}}",
+        f'model = build("{w.saved.target.attn}")',
+        f"expected = one_forward(model, {{**text, **both}}, out.sequences[0, -{steps}:])",
+        "got = torch.stack(out.logits, dim=1)[0]",
     ]
     return _body(w, "in a second turn from the cache", "in one forward")
 

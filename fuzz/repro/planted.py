@@ -102,6 +102,15 @@ _SHORT: Final = Planted(
 )
 
 PLANTED: Final[dict[str, Planted]] = {
+    "later-images-black": Planted(
+        (
+            "generate = model.generate",
+            'ours = lambda k: k == "pixel_values" and "mended" not in sys.argv  # the change',
+            "black = lambda more: {k: v * 0 if ours(k) else v for k, v in more.items()}",
+            'change = lambda more: black(more) if "past_key_values" in more else more',
+            "model.generate = lambda **more: generate(**change(more))",
+        )
+    ),
     "rotary-table-short": _SHORT,
     "rotary-table-short-flash": _SHORT,
     "padding-leak": _masked("v * 0 + 1"),

@@ -16,7 +16,7 @@ from fuzz.families import FAMILIES
 from fuzz.ledger import UNLISTED, Entry, known, load, shipped
 from fuzz.target import Target
 from fuzz.tests.builders import SIGNATURE
-from strategies.case import Case
+from strategies.case import Case, Image
 
 OTHER = replace(SIGNATURE, what="KeyError")
 ENTRY = Entry(
@@ -122,6 +122,14 @@ def test_the_fields_of_the_case_must_have_their_values():
     assert expects(entry, Case(cache="static", decode=1))
     assert not expects(entry, Case(cache="static"))
     assert not expects(entry, Case(decode=1))
+
+
+def test_a_condition_of_true_asks_for_any_value_but_the_default():
+    entry = replace(ENTRY, when={"turn_image": True, "decode": True, "attention_mask": True})
+    shown = Case(entry="generate", decode=1, turn_image=Image(1, 1))
+    assert expects(entry, shown)
+    assert not expects(entry, replace(shown, turn_image=None))
+    assert not expects(entry, replace(shown, attention_mask=False))
 
 
 def test_from_its_expiry_on_it_counts_as_new_again():

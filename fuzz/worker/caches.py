@@ -22,7 +22,7 @@ _RESIDUAL: Final = 4
 
 
 def lacks(subject: Subject) -> dict[str, str]:
-    """Return a reason for each kind of cache, and for ``crop``, that the target has not."""
+    """Return why the target has not what it lacks, by :attr:`Geometry.lacks`' names."""
     reasons = {}
     types = set(getattr(text_config(subject.config), "layer_types", None) or ())
     if _lossless() is None:
@@ -33,14 +33,16 @@ def lacks(subject: Subject) -> dict[str, str]:
         reasons["crop"] = "no token can be taken out of what layers without keys keep"
     elif subject.family.told_of_tokens == "prefix":
         reasons["crop"] = "prompts are fed whole"
+    if subject.family.told_of_tokens == "prefix":
+        reasons["turn_image"] = "prompts are fed whole"
     return reasons
 
 
 def said_of_lacks(subject: Subject) -> tuple[str, ...]:
-    """Return a line for each kind of cache that no case uses, and for ``crop``, with the reason."""
+    """Return a line for each thing that no case does since the target lacks it, with the reason."""
+    said = {"crop": "no cache is cropped", "turn_image": "no second turn has an image"}
     return tuple(
-        f"no cache is {'cropped' if name == 'crop' else name}: {why}"
-        for name, why in lacks(subject).items()
+        f"{said.get(name, f'no cache is {name}')}: {why}" for name, why in lacks(subject).items()
     )
 
 

@@ -53,6 +53,16 @@ class Prompt:
         """What the decoder numbers together, in order, where the family has grids."""
         return tuple(b for i in self.images if i.has_grid for b in i.blocks)
 
+    def followed_by(self, other: Prompt) -> Prompt:
+        """Return this prompt with another one after it, as one row."""
+        at = len(self.ids)
+        return Prompt(
+            ids=self.ids + other.ids,
+            types=self.types + other.types,
+            images=self.images + other.images,
+            spans=(*self.spans, *((start + at, end + at) for start, end in other.spans)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -49,6 +49,8 @@ def test_every_field_survives_the_round_trip():
         seed=3,
     )
     assert from_json(to_json(case)) == case
+    shown = Case(entry="generate", decode=1, turn=2, turn_image=Image(3, 4))
+    assert from_json(to_json(shown)) == shown
     trained = Case(rows=((Text(3),),), mode="train")
     assert from_json(to_json(trained)) == trained
 
@@ -96,6 +98,9 @@ def test_a_case_saved_before_there_was_a_mode_is_not_trained_on():
         (f'{{{ROW},"chunks":[2,0]}}', r"chunks\[1\]: expected 1 or more"),
         (f'{{{ROW},"chunks":3}}', "chunks: expected a list"),
         (f'{{{ROW},"decode":-1}}', "decode: expected 0 or more"),
+        (f'{{{ROW},"turn_image":[1]}}', r"turn_image: expected \[width, height\], got \[1\]"),
+        (f'{{{ROW},"turn_image":[1,-1]}}', "turn_image: expected 0 or more"),
+        (f'{{{ROW},"turn_image":null}}', "turn_image: expected a list"),
         (f'{{{ROW},"offset":-1}}', "offset: expected 0 or more"),
         (f'{{{ROW},"gap":null}}', "gap: expected a whole number"),
         (f'{{{ROW},"gap_at":[]}}', "gap_at: expected a whole number"),

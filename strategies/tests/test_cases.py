@@ -127,6 +127,7 @@ def test_every_axis_is_drawn_with_several_values_and_left_alone_often(drawn, fie
         "mode": "attention_agreement",
         "how": "generation_agreement",
         "turn": "generation_agreement",
+        "turn_image": "generation_agreement",
         "crop": "cache_agreement",
         "between": "state_independence",
     }

@@ -61,6 +61,7 @@ def test_what_has_a_meaning_is_well_formed(case):
             "between needs explicit positions",
         ),
         (Case(entry="generate", decode=1, cache="own"), "generate takes no own cache"),
+        (Case(turn_image=Image(1, 1)), "no generate that is told how, or has a second turn"),
         (Case(gap_at=1), "gap_at without gap"),
         (Case(rows=(TWO,), mode="train", entry="generate", decode=1), "not trained through"),
         (Case(rows=(TWO,), mode="train", decode=1), "training is one forward"),
@@ -99,6 +100,7 @@ def test_rows_need_no_padding_if_they_hold_the_same(rows, extra, padded):
         (Case(rows=((Image(201, 1),),)), "image 201x1"),
         (Case(rows=((Image(0, 1),),)), "image 0x1"),
         (Case(history=(Call((Image(1, 0),)),)), "image 1x0"),
+        (Case(entry="generate", decode=1, turn_image=Image(0, 1)), "image 0x1"),
         (Case(rows=(SEEN,), extra_placeholders=2), r"+2 image placeholders"),
     ],
 )
@@ -113,6 +115,13 @@ def test_a_case_with_accepted_images_has_to_run():
 
 def test_a_target_without_images_has_to_refuse_any():
     assert refusals(Case(rows=(SEEN,)), TEXT_ONLY) == ("the target takes no images",)
+
+
+def test_a_target_that_takes_no_later_image_has_to_refuse_one():
+    shown = Case(entry="generate", decode=1, turn_image=Image(1, 1))
+    assert refusals(shown, QWEN2_VL) == ()
+    (reason,) = refusals(shown, replace(QWEN2_VL, lacks=("turn_image",)))
+    assert reason == "the target takes no image after its first answer"
 
 
 def test_a_target_refuses_the_cache_and_the_cropping_that_it_lacks():

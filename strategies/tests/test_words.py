@@ -62,6 +62,16 @@ LONG, WIDE = (Text(3),), (Image(150, 29), Text(3))
             "static cache with room for one more token",
         ),
         (
+            Case(entry="generate", decode=1, turn_image=Image(2, 3)),
+            "one text token, no image; generate, one new token; "
+            "then a second turn of image 2x3, from its cache",
+        ),
+        (
+            Case(entry="generate", decode=1, turn=2, turn_image=Image(2, 3)),
+            "one text token, no image; generate, one new token; "
+            "then a second turn of image 2x3, 2 text tokens, from its cache",
+        ),
+        (
             Case(entry="generate-embeds", decode=3),
             "one text token, no image; generate from embeddings, 3 new tokens",
         ),

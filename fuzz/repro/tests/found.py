@@ -60,6 +60,11 @@ FOUND = {
     "second-turn": Broken(
         "generation_agreement", generated("greedy", IMAGE, turn=2), "positions-restart"
     ),
+    "second-turn-image": Broken(
+        "generation_agreement",
+        generated("greedy", turn=1, turn_image=Image(56, 84)),
+        "later-images-black",
+    ),
     "embeddings": Broken(
         "generation_agreement",
         Case(rows=TWO, entry="generate-embeds", decode=2),

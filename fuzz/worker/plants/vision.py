@@ -236,6 +236,24 @@ def last_image_dropped(model: Any) -> None:
     _on_pixels(model, lambda pixels, last: pixels[-last:].zero_())
 
 
+def later_images_black(model: Any) -> None:
+    """Let the images of a ``generate`` that goes on from a cache be black.
+
+    Raises:
+        NothingToBreakError: the model takes no images.
+    """
+    _takes_images(model)
+    compute = model.generate
+
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        pixels = kwargs.get("pixel_values")
+        if isinstance(pixels, torch.Tensor) and release.seen_tokens(kwargs.get("past_key_values")):
+            kwargs["pixel_values"] = torch.zeros_like(pixels)
+        return compute(*args, **kwargs)
+
+    model.generate = generate
+
+
 def images_exchanged(model: Any) -> None:
     """Hand the features of each placeholder to the next one, and the last ones to the first.
 

@@ -18,9 +18,9 @@ from fuzz.worker.compare import hold, require_close
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.feed import Feed
-from fuzz.worker.inputs import Batch, Prompt, collate
+from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, model_of
-from strategies.case import Case
+from strategies.case import Case, has_turn
 from strategies.validity import is_generate
 
 COPIES: Final = 2
@@ -44,7 +44,7 @@ def check(subject: Subject, case: Case) -> None:
     model = model_of(subject, gain=case.gain)
     out = _generate(subject, model, case, batch)
     # At once: going on reads what the first turn left on the model.
-    second = _second_turn(subject, model, case, out) if case.turn else None
+    second = _second_turn(subject, model, case, batch, out) if has_turn(case) else None
     prompts = [p for p in batch.prompts for _ in range(len(out.sequences) // len(batch.prompts))]
     answers = out.sequences[:, -_new(case) :].tolist()
     told = forced(subject, case, prompts, answers)
@@ -56,7 +56,7 @@ def check(subject: Subject, case: Case) -> None:
         leg = f"generated, {_way(case)} = one forward"
         _check_logits(subject, calls.generated(out).logits, told, leg)
     if second is not None:
-        _check_second_turn(subject, case, batch, second)
+        _check_second_turn(subject, case, *second)
 
 
 def forced(
@@ -170,22 +170,34 @@ def special(subject: Subject) -> list[int]:
     return suppressed
 
 
-def _second_turn(subject: Subject, model: Any, case: Case, first: Any) -> Any:
+def _second_turn(
+    subject: Subject, model: Any, case: Case, batch: Batch, first: Any
+) -> tuple[Prompt, Any]:
+    """Go on from the first answer's cache; return all that was asked by then, and what came."""
+    (prompt,) = batch.prompts
     limit = min(special(subject), default=release.text_config(subject.config).vocab_size)
     said = [(7 * n + case.seed) % limit for n in range(case.turn)]
-    ids = torch.cat([first.sequences, first.sequences.new_tensor([said])], dim=1)
-    return model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
+    asked = longer_by(prompt, first.sequences[0, len(prompt.ids) :].tolist())
+    if case.turn_image is None:
+        asked = longer_by(asked, said)
+        arguments: dict[str, Any] = {"input_ids": first.sequences.new_tensor([asked.ids])}
+    else:
+        shown = make_prompt(subject, (case.turn_image,), case.seed * 101 + len(case.rows))
+        asked = longer_by(asked.followed_by(shown), said)
+        # What the cache holds was looked at: pixels are those of the new image alone.
+        new = replace(collate(subject, [asked]), tensors=collate(subject, [shown]).tensors)
+        arguments = calls.prompt_arguments(model, new)
+    out = model.generate(
+        attention_mask=torch.ones_like(arguments["input_ids"]),
         past_key_values=first.past_key_values,
+        **arguments,
         **calls.generation_arguments(subject, _new(case)),
     )
+    return asked, out
 
 
-def _check_second_turn(subject: Subject, case: Case, batch: Batch, out: Any) -> None:
-    (prompt,) = batch.prompts
-    ids = out.sequences[0].tolist()
-    before, answer = ids[: -_new(case)], ids[-_new(case) :]
-    more = before[len(prompt.ids) :]
-    told = forced(subject, case, [longer_by(prompt, more)], [answer])
-    _check_logits(subject, calls.generated(out).logits, told, "second turn = one forward")
+def _check_second_turn(subject: Subject, case: Case, asked: Prompt, out: Any) -> None:
+    answer = out.sequences[0, -_new(case) :].tolist()
+    told = forced(subject, case, [asked], [answer])
+    kind = "second turn" if case.turn_image is None else "second turn with an image"
+    _check_logits(subject, calls.generated(out).logits, told, f"{kind} = one forward")

@@ -81,6 +81,9 @@ WITNESSES: dict[str, Case] = {
     "vision-axes-exchanged": Case(rows=((ONE_ROW,),)),
     "patches-in-rows": Case(rows=((CELLS_2X2,),)),
     "last-image-dropped": Case(rows=((CELLS_2X2, Text(1)),)),
+    "later-images-black": Case(
+        rows=((Text(1),),), entry="generate", decode=1, turn_image=CELLS_2X2
+    ),
     "features-one-late": Case(rows=((CELLS_2X2,), (CELLS_2X2,))),
     "grid-transposed": Case(rows=((ONE_ROW,),), entry="forward-implicit"),
     "flash-window-ignored": Case(rows=((Text(20),),)),
