@@ -24,8 +24,10 @@ CacheKind: TypeAlias = Literal["dynamic", "static", "own", "quantized"]
 Mode: TypeAlias = Literal["eval", "train"]
 
 ENTRIES: Final[tuple[Entry, ...]] = get_args(Entry)
-How: TypeAlias = Literal["greedy", "samples", "beams", "chunked", "lookup"]
+How: TypeAlias = Literal["greedy", "samples", "beams", "chunked", "lookup", "assisted"]
 HOWS: Final[tuple[How, ...]] = get_args(How)
+GUESSING: Final[tuple[How, ...]] = ("lookup", "assisted")
+"""Those in which several new tokens are guessed, and what is wrong of them is taken back."""
 CACHE_KINDS: Final[tuple[CacheKind, ...]] = get_args(CacheKind)
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 GAINS: Final[tuple[float, ...]] = (1.0, 0.3, 3.0)
@@ -144,7 +146,8 @@ class Case:
             of other conversations.
         how: how ``generate`` goes about it: ``greedy``; ``samples``, two sequences a prompt, chosen
             by chance; ``beams``, two sequences a prompt of three beams; ``chunked``, the prompt
-            prefilled in pieces of ``chunks[0]`` tokens; ``lookup``, guesses found in the prompt.
+            prefilled in pieces of ``chunks[0]`` tokens; ``lookup``, guesses found in the prompt;
+            ``assisted``, guesses of an assistant, a model of the same config with other weights.
         turn: text tokens of a second turn, which goes on from the first one's cache.
         turn_image: an image of that turn, before its text; a turn of neither is none.
         offset: added to every explicit position.

@@ -6,7 +6,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from strategies.case import GAINS, HOWS, Case, Image, Row, media_of
+from strategies.case import GAINS, GUESSING, HOWS, Case, Image, Row, media_of
 from strategies.geometry import Geometry, estimated_tokens
 from strategies.image_sizes import image_sizes
 from strategies.rows import IMAGE_BUDGET, fitted
@@ -46,10 +46,12 @@ def generations(
     mask = not draw(_BOOLEANS)
     size = draw(st.integers(1, max(1, max(estimated_tokens(geometry, row) for row in rows) + 1)))
     seed, gain = draw(_SEEDS), draw(_GAINS)
+    if how == "assisted" and "crop" in geometry.lacks:
+        how = "lookup"
     if how != "greedy":
         turn = 0
     turn_image = shown if turn else None
-    if how == "lookup" or turn:
+    if how in GUESSING or turn:
         rows, padding = rows[:1], 0
     text = not any(media_of(row) for row in rows)
     embeds = how == "greedy" and not turn and text and geometry.takes_embeddings

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from strategies.case import (
     DEFAULT,
+    GUESSING,
     TICK,
     Audio,
     Case,
@@ -107,6 +108,8 @@ def refusals(case: Case, geometry: Geometry) -> tuple[str, ...]:
         reasons.append(f"the target has no {case.cache} cache")
     if case.crop and "crop" in geometry.lacks:
         reasons.append("the target's cache cannot be cropped")
+    if case.how == "assisted" and "crop" in geometry.lacks:
+        reasons.append("the target's cache cannot be cropped, as wrong guesses are")
     if case.turn_image is not None and "turn_image" in geometry.lacks:
         reasons.append("the target takes no image after its first answer")
     return tuple(reasons)
@@ -145,7 +148,7 @@ def _problems_of_generating(case: Case) -> Iterator[str]:
         yield "a second turn is generated greedily"
     if case.how == "chunked" and len(case.chunks) != 1:
         yield "a prompt prefilled in pieces has one size of them"
-    alone = case.how == "lookup" or has_turn(case)
+    alone = case.how in GUESSING or has_turn(case)
     if alone and len(case.rows) > 1:
         yield "guesses and second turns are for one row"
     if alone and may_be_padded(case.rows, case.extra_padding):

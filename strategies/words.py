@@ -34,6 +34,7 @@ _HOWS: Final[dict[How, str]] = {
     "beams": ", two of three beams each",
     "chunked": "",
     "lookup": ", guessed from the prompt",
+    "assisted": ", guessed by an assistant",
 }
 
 

@@ -12,6 +12,7 @@ from strategies.cache_positions import MAX_CHUNKS
 from strategies.case import (
     ENTRIES,
     GAINS,
+    GUESSING,
     HOWS,
     Call,
     Case,
@@ -196,12 +197,12 @@ def _history(rng: random.Random, geometry: Geometry, demands: Demands) -> tuple[
 
 
 def _generating(rng: random.Random, geometry: Geometry, case: Case) -> Case:
-    how = rng.choice(HOWS)
+    how = rng.choice([h for h in HOWS if h != "assisted" or "crop" not in geometry.lacks])
     turn = rng.randint(0, MAX_TURN) if how == "greedy" else 0
     case = replace(case, entry="generate", how=how, turn=turn, decode=rng.randint(1, MAX_NEW))
     if turn and geometry.images and "turn_image" not in geometry.lacks and rng.random() < 0.5:
         case = replace(case, turn_image=_image(rng, geometry))
-    if how == "lookup" or turn:
+    if how in GUESSING or turn:
         case = replace(case, rows=case.rows[:1], extra_padding=0)
     longest = max(estimated_tokens(geometry, row) for row in case.rows)
     if how == "chunked":

@@ -6,7 +6,7 @@ from fuzz.errors import UsageProblem
 from fuzz.repro.layout import literal
 from fuzz.repro.prompts import batch_of, collate, prompt_of
 from fuzz.repro.writer import Body, Writer
-from strategies.case import Case, Image, has_turn, has_videos
+from strategies.case import GUESSING, Case, Image, has_turn, has_videos
 
 COPIES = 2
 BEAMS = 3
@@ -40,13 +40,21 @@ def generation_body(w: Writer) -> Body:
             w.inputs(Case(entry="generate"), collate(facts, [prompt]), name)
     if case.how == "samples":
         w.lines.append(f"torch.manual_seed({case.seed})")
+    if case.how == "assisted":
+        w.lines += [
+            f'assistant = build("{w.saved.target.attn}")  # guesses right often, not always',
+            "for p in assistant.parameters():",
+            "    p.data *= 1 if p.ndim < 2 else 1 / 3",
+            f'told = {{"num_assistant_tokens": {GUESSED}, "assistant_confidence_threshold": 0.0}}',
+            'assistant.generation_config.update(**told, num_assistant_tokens_schedule="constant")',
+        ]
     w.lines.append(f"out = model.generate(**inputs, **how{_more(case)})")
     second = "second turn" in w.saved.signature.what or not w.compares
     if has_turn(case) and second:
         return _second_turn(w, names[0], len(batch.prompts[0].ids), steps)
     w.lines.append(f"new = out.sequences[:, -{steps}:]")
     build = f'build("{w.saved.target.attn}")'
-    if case.how == "lookup":
+    if case.how in GUESSING:
         w.lines += [
             f"expected = one_forward({build}, {names[0]}, new[0])",
             "got = expected.gather(1, new[0][:, None])[:, 0]",
@@ -80,6 +88,8 @@ def _more(case: Case) -> str:
         return f"{more}, num_beams={BEAMS}, num_return_sequences={COPIES}, {scored}"
     if case.how == "chunked":
         return f"{more}, prefill_chunk_size={case.chunks[0]}"
+    if case.how == "assisted":
+        return f"{more}, assistant_model=assistant"
     return f"{more}, prompt_lookup_num_tokens={GUESSED}" if case.how == "lookup" else more
 
 

@@ -111,6 +111,9 @@ PLANTED: Final[dict[str, Planted]] = {
             "model.generate = lambda **more: generate(**change(more))",
         )
     ),
+    "guesses-kept": Planted(
+        (_UNLESS, "    transformers.DynamicCache.crop = lambda self, length: None"),
+    ),
     "rotary-table-short": _SHORT,
     "rotary-table-short-flash": _SHORT,
     "padding-leak": _masked("v * 0 + 1"),

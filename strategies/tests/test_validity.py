@@ -61,6 +61,7 @@ def test_what_has_a_meaning_is_well_formed(case):
             "between needs explicit positions",
         ),
         (Case(entry="generate", decode=1, cache="own"), "generate takes no own cache"),
+        (Case(rows=(ONE, ONE), entry="generate", decode=1, how="assisted"), "for one row"),
         (Case(turn_image=Image(1, 1)), "no generate that is told how, or has a second turn"),
         (Case(gap_at=1), "gap_at without gap"),
         (Case(rows=(TWO,), mode="train", entry="generate", decode=1), "not trained through"),
@@ -117,9 +118,13 @@ def test_a_target_without_images_has_to_refuse_any():
     assert refusals(Case(rows=(SEEN,)), TEXT_ONLY) == ("the target takes no images",)
 
 
-def test_a_target_that_takes_no_later_image_has_to_refuse_one():
+def test_a_target_refuses_later_images_and_guesses_that_it_cannot_take():
     shown = Case(entry="generate", decode=1, turn_image=Image(1, 1))
     assert refusals(shown, QWEN2_VL) == ()
+    guessed = Case(entry="generate", decode=1, how="assisted")
+    assert refusals(guessed, QWEN2_VL) == ()
+    (reason,) = refusals(guessed, replace(QWEN2_VL, lacks=("crop",)))
+    assert reason == "the target's cache cannot be cropped, as wrong guesses are"
     (reason,) = refusals(shown, replace(QWEN2_VL, lacks=("turn_image",)))
     assert reason == "the target takes no image after its first answer"
 

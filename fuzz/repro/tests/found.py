@@ -60,6 +60,9 @@ FOUND = {
     "second-turn": Broken(
         "generation_agreement", generated("greedy", IMAGE, turn=2), "positions-restart"
     ),
+    "assisted": Broken(
+        "generation_agreement", generated("assisted", decode=5, gain=3.0), "guesses-kept"
+    ),
     "second-turn-image": Broken(
         "generation_agreement",
         generated("greedy", turn=1, turn_image=Image(56, 84)),

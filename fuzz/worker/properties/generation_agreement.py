@@ -20,7 +20,7 @@ from fuzz.worker.failure import Failed
 from fuzz.worker.feed import Feed
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
 from fuzz.worker.subject import Subject, model_of
-from strategies.case import Case, has_turn
+from strategies.case import GAINS, GUESSING, Case, has_turn
 from strategies.validity import is_generate
 
 COPIES: Final = 2
@@ -50,8 +50,8 @@ def check(subject: Subject, case: Case) -> None:
     told = forced(subject, case, prompts, answers)
     if case.how == "beams":
         _check_scores(subject, out.sequences_scores, told, answers)
-    elif case.how == "lookup":
-        _check_choices(subject, told[0], answers[0])
+    elif case.how in GUESSING:
+        _check_choices(subject, told[0], answers[0], case.how)
     else:
         leg = f"generated, {_way(case)} = one forward"
         _check_logits(subject, calls.generated(out).logits, told, leg)
@@ -121,6 +121,8 @@ def _generate(subject: Subject, model: Any, case: Case, batch: Batch) -> Any:
         arguments.update(prefill_chunk_size=max(case.chunks[0], whole))
     elif case.how == "lookup":
         arguments.update(prompt_lookup_num_tokens=GUESSED)
+    elif case.how == "assisted":
+        arguments.update(assistant_model=_assistant(subject, case))
     return model.generate(**arguments)
 
 
@@ -148,7 +150,20 @@ def _check_scores(
     require_close(scores[:, None], sums[:, None], tolerance(subject.target.dtype), leg, "scores")
 
 
-def _check_choices(subject: Subject, told: torch.Tensor, answer: Sequence[int]) -> None:
+def _assistant(subject: Subject, case: Case) -> Any:
+    """Return a model that often, but not always, guesses right: the same one at another gain."""
+    other = GAINS[GAINS.index(case.gain) - 1] if case.gain in GAINS else GAINS[0]
+    model = model_of(subject, gain=other)
+    # By default it stops guessing as soon as it is unsure, which random weights always are.
+    model.generation_config.update(
+        num_assistant_tokens=GUESSED,
+        num_assistant_tokens_schedule="constant",
+        assistant_confidence_threshold=0.0,
+    )
+    return model
+
+
+def _check_choices(subject: Subject, told: torch.Tensor, answer: Sequence[int], how: str) -> None:
     """Hold each token against the best one; of two as good, either will do."""
     allowed = told.clone()
     allowed[:, special(subject)] = -torch.inf
@@ -158,7 +173,7 @@ def _check_choices(subject: Subject, told: torch.Tensor, answer: Sequence[int]) 
         lacking = float(best - allowed[step, token])
         if not lacking <= tolerance(subject.target.dtype) * (1 + float(best.abs())):
             raise Failed(
-                "generated, lookup = one forward",
+                f"generated, {how} = one forward",
                 f"new token {step} is {token}, {lacking:.2g} below the best, "
                 f"{int(allowed[step].argmax())}",
             )

@@ -71,8 +71,7 @@ WITNESSES: dict[str, Case] = {
     "lengthening-lost": Case(),
     "cache-slot-overwritten": Case(rows=((Text(3),),), decode=1),
     "cache-rows-exchanged": Case(rows=((Text(2),), (Text(2),)), decode=1),
-    # Guesses that are proposed and turned down: whether there are any depends on the seed.
-    "guesses-kept": Case(rows=((Text(8),),), entry="generate", how="lookup", decode=8, gain=3.0),
+    "guesses-kept": Case(rows=((Text(4),),), entry="generate", how="assisted", decode=5, gain=3.0),
     "audio-frames-twice": Case(rows=((Audio(3000), Text(2)),)),
     "window-too-wide": Case(rows=((Text(40),),)),
     "padding-forgotten-later": Case(rows=((Text(2),),), extra_padding=1, decode=1),
