@@ -7,6 +7,7 @@ the first layer is looked at as well, before which no token knows of another.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -27,6 +28,8 @@ COOL: Final = 0.3
 """Gain of the weights: hot ones sharpen attention until a visible key leaves no trace."""
 MOST: Final = 4
 """Text tokens of a row that are changed, spread evenly: each costs a forward."""
+EVERYTHING: Final = sys.maxsize
+"""Tokens that full attention sees: all, also beyond what the config calls the most positions."""
 TRACE: Final = 1e-13
 """Least change of a prompt that runs alone, relative to one plus the largest logit, that counts."""
 
@@ -218,10 +221,9 @@ def _reaches(subject: Subject) -> tuple[int, int]:
     text = release.text_config(subject.config)
     window = release.sliding_window(text)
     kinds = getattr(text, "layer_types", None) or ()
-    everything = int(text.max_position_embeddings)
     if not window:
-        return everything, everything
-    once = everything if kinds and kinds[0] != "sliding_attention" else window - 1
+        return EVERYTHING, EVERYTHING
+    once = EVERYTHING if kinds and kinds[0] != "sliding_attention" else window - 1
     if any(kind != "sliding_attention" for kind in kinds):
-        return everything, once
+        return EVERYTHING, once
     return int(text.num_hidden_layers) * (window - 1), once

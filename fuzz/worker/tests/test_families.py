@@ -202,6 +202,15 @@ def test_a_family_says_which_caches_it_has_not(subject_of: Callable[..., Subject
     )
 
 
+def test_full_attention_sees_further_than_the_most_positions_of_a_config(
+    judge: Callable[..., Outcome],
+) -> None:
+    """Dynamic NTK is there to go on beyond them."""
+    longest = FAMILIES["llama_dynamic"].config["max_position_embeddings"]
+    case = Case(rows=((Text(longest + 8),),))
+    assert judge("visibility", case, family="llama_dynamic").verdict == "pass"
+
+
 def many_axes(family: str) -> bool:
     config = repr(FAMILIES[family].config)
     return "mrope_section" in config or "xdrope_section" in config
