@@ -228,8 +228,8 @@ PLANTS: Final[dict[str, Plant]] = {
         ),
         Plant("last-image-dropped", "the last image of a call is black", "visibility"),
         Plant(
-            "later-images-black",
-            "the images of a generate that goes on from a cache are black",
+            "later-images-blank",
+            "the images of a generate that goes on from a cache are blank",
             "generation_agreement",
         ),
         Plant(

@@ -126,7 +126,7 @@ GAPS: Final[tuple[Gap, ...]] = (
     ),
     Gap("image-hidden-from-text", lambda lane: not lane.images, "there is no image to hide"),
     Gap(
-        "later-images-black",
+        "later-images-blank",
         lambda lane: "turn_image" in lane.lacks,
         "it is given no image after its first answer",
     ),

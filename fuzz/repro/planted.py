@@ -102,12 +102,12 @@ _SHORT: Final = Planted(
 )
 
 PLANTED: Final[dict[str, Planted]] = {
-    "later-images-black": Planted(
+    "later-images-blank": Planted(
         (
             "generate = model.generate",
             'ours = lambda k: k == "pixel_values" and "mended" not in sys.argv  # the change',
-            "black = lambda more: {k: v * 0 if ours(k) else v for k, v in more.items()}",
-            'change = lambda more: black(more) if "past_key_values" in more else more',
+            "blank = lambda more: {k: v * 0 + 0.5 if ours(k) else v for k, v in more.items()}",
+            'change = lambda more: blank(more) if "past_key_values" in more else more',
             "model.generate = lambda **more: generate(**change(more))",
         )
     ),

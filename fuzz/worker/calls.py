@@ -14,7 +14,7 @@ from fuzz.worker.caches import as_cache, new_cache, taken_back
 from fuzz.worker.capture import at_the_door
 from fuzz.worker.feed import Feed, feed_of
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
-from fuzz.worker.subject import Subject, special_ids
+from fuzz.worker.subject import Subject, special_ids, text_ids
 from strategies.case import Call, Case
 
 
@@ -172,8 +172,8 @@ def _guess(
     run: Callable[[int, int, dict[str, Any]], Any],
 ) -> None:
     """Feed text that is cropped away again, as a guess that turns out wrong is."""
-    limit = min(special_ids(model.config), default=release.text_config(model.config).vocab_size)
-    guess = torch.arange(3, 3 + tokens, device=batch.input_ids.device) % limit
+    text = text_ids(model.config)
+    guess = torch.arange(3, 3 + tokens, device=batch.input_ids.device) % len(text) + text.start
     arguments: dict[str, Any] = {"input_ids": guess.expand(len(batch.input_ids), -1)}
     if batch.attention_mask is not None:
         mask = batch.attention_mask[:, :start]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, Final
 
-from fuzz.worker import audio, release, video
+from fuzz.worker import audio, by_processor, release, video
 from fuzz.worker.caches import lacks
 from fuzz.worker.inputs import draw_pixels
-from fuzz.worker.placing import tokens_of_tile
+from fuzz.worker.placing import IMAGE, tokens_of_tile
 from fuzz.worker.subject import Subject
 from strategies.case import Image
 from strategies.geometry import Geometry, without_images
 
+PROBED: Final = (32, 96, 256, 1024)
+"""Pixels along the sides of the squares that an unknown processor is asked about."""
 MAX_ASPECT: Final = 200
 """Beyond it nothing changes where no processor asks: as long as Qwen's may be, and cheap."""
 
@@ -30,6 +33,8 @@ def geometry_of(subject: Subject) -> Geometry:
     vision = release.vision_config(subject.config)
     if vision is None or not subject.family.placing:
         return replace(without_images(**sizes), **audio.sizes(subject))
+    if subject.family.placing in by_processor.PLACINGS:
+        return _asked(subject, sizes)
     if not subject.family.placing.startswith("grid"):
         return _unmerged(subject, vision, sizes)
     processor = subject.processor
@@ -81,6 +86,37 @@ def _unmerged(subject: Subject, vision: Any, sizes: dict[str, Any]) -> Geometry:
         one_axis=True,
         **sizes,
     )
+
+
+def _asked(subject: Subject, sizes: dict[str, Any]) -> Geometry:
+    """Return the geometry of a target whose whole processor tells what images become."""
+    counts = [_tokens(subject, side) for side in PROBED]
+    alike = len(set(counts)) == 1
+    more = [side / math.sqrt(n) for side, n in zip(PROBED, counts, strict=True) if n > counts[0]]
+    cell = max(1, round(min(more, default=PROBED[0])))
+    min_side = _smallest_side(subject, cell)
+    max_aspect = _largest_aspect(subject, max(2, min_side), MAX_ASPECT)
+    return Geometry(
+        images=True,
+        patch=cell,
+        merge=1,
+        temporal_patch=1,
+        window=0,
+        min_pixels=1 if alike else counts[0] * cell**2,
+        max_pixels=PROBED[0] ** 2 if alike else max(counts) * cell**2,
+        max_aspect=max_aspect,
+        aspect_refused=max_aspect < MAX_ASPECT,
+        takes_embeddings=release.generates_from_embeddings(subject.family.architecture),
+        min_side=min_side,
+        tile_tokens=counts[0] if alike else 0,
+        one_axis=True,
+        **sizes,
+    )
+
+
+def _tokens(subject: Subject, side: int) -> int:
+    placed = by_processor.place(subject, draw_pixels(Image(side, side), 0), 0)
+    return sum(kind == IMAGE for kind in placed.types)
 
 
 def _accepts(subject: Subject, width: int, height: int) -> bool:

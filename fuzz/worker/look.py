@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 
 from fuzz.families.family import Family
-from fuzz.worker import calls, release, rope_scaling
+from fuzz.worker import by_processor, calls, release, rope_scaling
 from fuzz.worker.budget import exact_attention
 from fuzz.worker.capture import Captured, rotary
 from fuzz.worker.compare import distances
@@ -55,7 +55,8 @@ def looked_at(subject: Subject) -> tuple[Family, tuple[str, ...]]:
         "its model"
     ]
     if release.vision_config(subject.config) is not None:
-        said.append("text only: how an image becomes tokens is not decided")
+        said.append(_learned(subject))
+        family = subject.family
     if not_relative and "rotary_reference" not in reasons:
         said.append(f"positions far out are not compared with those at 0: {not_relative}")
     whole = replace(
@@ -65,6 +66,18 @@ def looked_at(subject: Subject) -> tuple[Family, tuple[str, ...]]:
         not_applicable={**family.not_applicable, **reasons},
     )
     return whole, (*said, *quantized)
+
+
+def _learned(subject: Subject) -> str:
+    """Have images placed by the directory's processor where that can be decided; say how it is."""
+    try:
+        by_processor.learn(subject)
+    except by_processor.Undecided as undecided:
+        return f"text only: {undecided}"
+    return (
+        "images are placed by the directory's own processor; no rule is known for the rotation of "
+        "its vision tower, if there is one"
+    )
 
 
 def _quantized(subject: Subject) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ def join(subject: Subject, rows: Sequence[Sequence[Placed]]) -> dict[str, torch.
         parts = [[i.tensors[name] for i in row if name in i.tensors] for row in rows]
         if PLACERS[subject.family.placing].by_row:
             like = next(part for row in parts for part in row)
-            whole = [torch.cat([like[:0], *row]) for row in parts]
+            whole = [torch.cat(_filled_up([like[:0], *row], from_axis=1)) for row in parts]
             joined[name] = torch.stack(_filled_up(whole, from_axis=0))
         else:
             joined[name] = torch.cat(_filled_up([x for row in parts for x in row], from_axis=1))
@@ -251,7 +251,7 @@ def _marked_tiles(subject: Subject, image: PIL.Image.Image, extra: int) -> Place
         count = tokens_of_tile(subject.config) + (extra if number == 0 else 0)
         ids += [0, 1, *[image_token(subject.config)] * count]
     names = ("pixel_values", "pixel_attention_mask")
-    return _placed(subject.config, [*ids, 0], {name: out[name][0] for name in names})
+    return placed(subject.config, [*ids, 0], {name: out[name][0] for name in names})
 
 
 def _lines(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
@@ -269,7 +269,7 @@ def _lines(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
     if extra < 0:
         ids = ids[-extra:]
     sizes = torch.tensor([[height, width]])
-    return _placed(
+    return placed(
         subject.config,
         [int(i) for i in ids],
         {"pixel_values": out["pixel_values"], "image_sizes": sizes},
@@ -364,14 +364,22 @@ def _between_markers(config: Any, count: int, tensors: Mapping[str, torch.Tensor
             marks = [found[0], found[-1]]
             break
     placeholders = [image_token(config)] * count
-    return _placed(config, [*marks[:1], *placeholders, *marks[1:]], tensors)
+    return placed(config, [*marks[:1], *placeholders, *marks[1:]], tensors)
 
 
-def _placed(config: Any, ids: Sequence[int], tensors: Mapping[str, torch.Tensor]) -> Placed:
+def placed(config: Any, ids: Sequence[int], tensors: Mapping[str, torch.Tensor]) -> Placed:
+    """Return what an image became, of its tokens and what the model is handed beside them."""
     types = tuple(IMAGE if i == image_token(config) else TEXT for i in ids)
     places = [n for n, kind in enumerate(types) if kind == IMAGE]
     span = (places[0], places[-1] + 1) if places else (0, 0)
     return Placed(tuple(ids), types, span, tensors)
+
+
+def _by_processor(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
+    """Place what the whole processor of a checkpoint directory places."""
+    from fuzz.worker import by_processor  # which needs this module
+
+    return by_processor.place(subject, image, extra)
 
 
 PLACERS: Final[Mapping[str, Placer]] = {
@@ -382,6 +390,8 @@ PLACERS: Final[Mapping[str, Placer]] = {
     "marked_tiles": Placer(_marked_tiles, by_row=True),
     "lines": Placer(_lines),
     "any_resolution": Placer(_any_resolution),
+    "processor": Placer(_by_processor),
+    "processor_by_row": Placer(_by_processor, by_row=True),
 }
 """By the name that a family's data gives."""
 

@@ -66,7 +66,7 @@ FOUND = {
     "second-turn-image": Broken(
         "generation_agreement",
         generated("greedy", turn=1, turn_image=Image(56, 84)),
-        "later-images-black",
+        "later-images-blank",
     ),
     "embeddings": Broken(
         "generation_agreement",

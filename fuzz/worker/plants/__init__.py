@@ -61,7 +61,7 @@ PLANTERS: Final[dict[str, Callable[[Any], None]]] = {
     "vision-axes-exchanged": vision.axes_exchanged,
     "patches-in-rows": vision.patches_in_rows,
     "last-image-dropped": vision.last_image_dropped,
-    "later-images-black": vision.later_images_black,
+    "later-images-blank": vision.later_images_blank,
     "features-one-late": vision.images_exchanged,
     "grid-transposed": vision.grid_transposed,
     "placeholders-unchecked": vision.placeholders_unchecked,

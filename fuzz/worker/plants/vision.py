@@ -236,8 +236,8 @@ def last_image_dropped(model: Any) -> None:
     _on_pixels(model, lambda pixels, last: pixels[-last:].zero_())
 
 
-def later_images_black(model: Any) -> None:
-    """Let the images of a ``generate`` that goes on from a cache be black.
+def later_images_blank(model: Any) -> None:
+    """Let the images of a ``generate`` that goes on from a cache be of one grey.
 
     Raises:
         NothingToBreakError: the model takes no images.
@@ -248,7 +248,8 @@ def later_images_black(model: Any) -> None:
     def generate(*args: Any, **kwargs: Any) -> Any:
         pixels = kwargs.get("pixel_values")
         if isinstance(pixels, torch.Tensor) and release.seen_tokens(kwargs.get("past_key_values")):
-            kwargs["pixel_values"] = torch.zeros_like(pixels)
+            # Some models take what is black for filling.
+            kwargs["pixel_values"] = torch.where(pixels == 0, pixels, 0.5)
         return compute(*args, **kwargs)
 
     model.generate = generate

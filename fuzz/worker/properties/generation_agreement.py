@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import torch
 
-from fuzz.worker import calls, release
+from fuzz.worker import calls
 from fuzz.worker.compare import hold, require_close
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
 from fuzz.worker.feed import Feed
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
-from fuzz.worker.subject import Subject, model_of
+from fuzz.worker.subject import Subject, model_of, text_ids
 from strategies.case import GAINS, GUESSING, Case, has_turn
 from strategies.validity import is_generate
 
@@ -190,8 +190,8 @@ def _second_turn(
 ) -> tuple[Prompt, Any]:
     """Go on from the first answer's cache; return all that was asked by then, and what came."""
     (prompt,) = batch.prompts
-    limit = min(special(subject), default=release.text_config(subject.config).vocab_size)
-    said = [(7 * n + case.seed) % limit for n in range(case.turn)]
+    text = text_ids(subject.config)
+    said = [text[(7 * n + case.seed) % len(text)] for n in range(case.turn)]
     asked = longer_by(prompt, first.sequences[0, len(prompt.ids) :].tolist())
     if case.turn_image is None:
         asked = longer_by(asked, said)

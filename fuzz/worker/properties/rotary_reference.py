@@ -169,6 +169,8 @@ def _lengthened(vectors: torch.Tensor, turning: int, length: float) -> torch.Ten
 
 
 def _check_vision_turns(subject: Subject, batch: Batch, seen: Captured) -> None:
+    if not subject.family.listed:
+        return  # no rule is known
     # The tower is called for the images first, then for the videos, each time if again.
     kinds = sorted({i.is_video for p in batch.prompts for i in p.images})
     for call, before, after in seen.vision_turns:

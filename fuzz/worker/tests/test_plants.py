@@ -80,7 +80,7 @@ WITNESSES: dict[str, Case] = {
     "vision-axes-exchanged": Case(rows=((ONE_ROW,),)),
     "patches-in-rows": Case(rows=((CELLS_2X2,),)),
     "last-image-dropped": Case(rows=((CELLS_2X2, Text(1)),)),
-    "later-images-black": Case(
+    "later-images-blank": Case(
         rows=((Text(1),),), entry="generate", decode=1, turn_image=CELLS_2X2
     ),
     "features-one-late": Case(rows=((CELLS_2X2,), (CELLS_2X2,))),
