@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from fuzz.worker import audio, by_processor, release, video
@@ -122,9 +123,18 @@ def _tokens(subject: Subject, side: int) -> int:
 def _accepts(subject: Subject, width: int, height: int) -> bool:
     try:
         subject.processor(images=[draw_pixels(Image(width, height), 0)], return_tensors="pt")
-    except ValueError:
-        return False
+    except ValueError as error:
+        # What dies further in was not refused: old releases shrink long images to nothing.
+        return _raised_in(error) == "image_transforms"
     return True
+
+
+def _raised_in(error: Exception) -> str:
+    """Return the name of the module that an exception was raised in."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return Path(last.tb_frame.f_code.co_filename).stem if last is not None else ""
 
 
 def _smallest_side(subject: Subject, cell: int) -> int:
