@@ -226,7 +226,7 @@ PLANTS: Final[dict[str, Plant]] = {
             "the vision tower takes patches for ordered by rows, not by merged cells",
             "rotary_reference",
         ),
-        Plant("last-image-dropped", "the last image of a call is black", "visibility"),
+        Plant("last-image-dropped", "the last image of a call is blank", "visibility"),
         Plant(
             "later-images-blank",
             "the images of a generate that goes on from a cache are blank",

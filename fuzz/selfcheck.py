@@ -124,7 +124,15 @@ GAPS: Final[tuple[Gap, ...]] = (
         lambda lane: lane.target.attn == FLASH,
         "flash_attention_2 takes no dense mask: it dies of this one, which is another finding",
     ),
-    Gap("image-hidden-from-text", lambda lane: not lane.images, "there is no image to hide"),
+    *(
+        Gap(name, lambda lane: not lane.images, "no image is drawn for the target")
+        for name in (
+            "image-hidden-from-text",
+            "last-image-dropped",
+            "features-one-late",
+            "later-images-blank",
+        )
+    ),
     Gap(
         "later-images-blank",
         lambda lane: "turn_image" in lane.lacks,

@@ -228,12 +228,12 @@ def _tower(model: Any) -> Any:
 
 
 def last_image_dropped(model: Any) -> None:
-    """Let the last image of a call be black.
+    """Let the last image of a call be of one grey.
 
     Raises:
         NothingToBreakError: the model takes no images.
     """
-    _on_pixels(model, lambda pixels, last: pixels[-last:].zero_())
+    _on_pixels(model, lambda pixels, last: pixels[-last:].copy_(_blank(pixels[-last:])))
 
 
 def later_images_blank(model: Any) -> None:
@@ -248,8 +248,7 @@ def later_images_blank(model: Any) -> None:
     def generate(*args: Any, **kwargs: Any) -> Any:
         pixels = kwargs.get("pixel_values")
         if isinstance(pixels, torch.Tensor) and release.seen_tokens(kwargs.get("past_key_values")):
-            # Some models take what is black for filling.
-            kwargs["pixel_values"] = torch.where(pixels == 0, pixels, 0.5)
+            kwargs["pixel_values"] = _blank(pixels)
         return compute(*args, **kwargs)
 
     model.generate = generate
@@ -325,6 +324,11 @@ def _on_pixels(model: Any, change: Callable[[torch.Tensor, int], object]) -> Non
         return args, {**kwargs, "pixel_values": pixels}
 
     model.register_forward_pre_hook(changed, with_kwargs=True)
+
+
+def _blank(pixels: torch.Tensor) -> torch.Tensor:
+    """Return an image of one grey; where a batch is filled up with zeros it stays so."""
+    return torch.where(pixels == 0, pixels, 0.5)
 
 
 def _takes_images(model: Any) -> None:

@@ -96,9 +96,7 @@ def test_defects_of_its_images_are_killed(
     outcome = judge(property_id, case, plant, **target)
     assert outcome.failed
     assert outcome.signature is not None
-    # Idefics takes what is black for filling, and then has an image too few.
-    dies = name == "idefics2" and plant == "last-image-dropped"
-    assert outcome.signature.property == ("no_crash" if dies else property_id)
+    assert outcome.signature.property == property_id
 
 
 def test_images_are_not_drawn_where_ours_are_joined_in_another_way(

@@ -113,8 +113,6 @@ EQUIVALENT = {
 SEEDS = {("beams-not-reordered", name): 1 for name in ("gemma2", "cohere2", "qwen4_exp")}
 # The number of tokens follows from the grid, so that the library itself refuses it.
 EQUIVALENT |= {("grid-transposed", "hunyuan_vl")}
-# An image short is an exception here, which counts against no_crash.
-EQUIVALENT |= {("last-image-dropped", "idefics3"), ("last-image-dropped", "smolvlm")}
 # Killed by chance: it takes a guess that is turned down, which random weights give or do not.
 BY_CHANCE = {"guesses-kept"}
 # The last feature of every image is the same learned line break: that is what its first placeholder
