@@ -134,6 +134,11 @@ GAPS: Final[tuple[Gap, ...]] = (
         )
     ),
     Gap(
+        "image-hidden-from-text",
+        lambda lane: family_of(lane.target.family).placing == "crossing",
+        "cross attention sees its images, whatever the text's attention hides",
+    ),
+    Gap(
         "later-images-blank",
         lambda lane: "turn_image" in lane.lacks,
         "it is given no image after its first answer",

@@ -109,7 +109,7 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         rows = draw(batches_of_rows(geometry, demands, prompt))
         return Case(rows=rows, gain=gain, seed=seed)
     static = draw(_BOOLEANS) if busy else draw(_RARELY)
-    kind: CacheKind = "static" if static else "dynamic"
+    kind: CacheKind = "static" if static and "static" not in geometry.lacks else "dynamic"
     crop = 0
     if demands.fed_in_pieces:
         kind, crop = draw(caches(geometry))

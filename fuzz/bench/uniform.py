@@ -85,7 +85,7 @@ def _drawn(rng: random.Random, geometry: Geometry, demands: Demands) -> Case:
     case = replace(case, extra_padding=padding, attention_mask=padded or rng.random() < 0.5)
     if demands.generated:
         return _generating(rng, geometry, case)
-    static = rng.random() < 0.5
+    static = rng.random() < 0.5 and "static" not in geometry.lacks
     columns = max(estimated_tokens(geometry, row) for row in rows) + padding
     decode, chunks = _feeding(rng, columns, demands.fed_in_pieces)
     case = replace(

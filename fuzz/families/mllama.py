@@ -8,7 +8,7 @@ from fuzz.families.family import Family
 
 FAMILY: Final = Family(
     name="mllama",
-    title="Llama 3.2 Vision, text alone",
+    title="Llama 3.2 Vision",
     since="4.45.0",
     architecture="MllamaForConditionalGeneration",
     config={
@@ -49,11 +49,16 @@ FAMILY: Final = Family(
         },
         "image_token_index": 155,
     },
-    processor={},
+    processor={"size": {"height": 28, "width": 28}, "max_image_tiles": 4},
     frame_tokens=0,
-    without_video="no images are drawn either: they are what layers of cross attention see, one "
-    "token each in the prompt, and how they are fed piece by piece is not built here",
-    special="layers of cross attention, which text alone passes by; their places in a cache stay "
-    "empty",
-    placing="",
+    without_video="Llama 3.2 Vision takes images; no checkpoint of it is said to take videos",
+    special="layers of cross attention see the tiles of images beside the tokens: an image is one "
+    "token, and a mask tells which images each token sees",
+    placing="crossing",
+    not_applicable={
+        "clean_rejection": "nothing counts an image's one token against its pixels: a mask tells "
+        "what is seen",
+        "image_independence": "what leaves its tower is filled up with empty images and tiles",
+        "packing_invariance": "nothing tells cross attention where a packed sequence begins",
+    },
 )

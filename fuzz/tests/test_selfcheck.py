@@ -109,6 +109,9 @@ def test_on_text_alone_only_what_needs_images_or_their_axes_is_not_expected() ->
     assert missed == {
         "abort",
         "hang",
+        "last-image-dropped",
+        "features-one-late",
+        "later-images-blank",
         "mrope-axes-swapped",
         "stale-rope-deltas",
         "vision-leak",

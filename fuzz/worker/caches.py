@@ -35,6 +35,9 @@ def lacks(subject: Subject) -> dict[str, str]:
         reasons["crop"] = "prompts are fed whole"
     if subject.family.told_of_tokens == "prefix":
         reasons["turn_image"] = "prompts are fed whole"
+    elif subject.family.placing == "crossing":
+        apart = "its cache keeps images apart from tokens, in layers of other lengths"
+        reasons |= dict.fromkeys(("turn_image", "crop", "static", "quantized"), apart)
     return reasons
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fuzz.worker import placing, release, training
+from fuzz.worker import crossing, placing, release, training
 from fuzz.worker.caches import as_cache, new_cache, taken_back
 from fuzz.worker.capture import at_the_door
 from fuzz.worker.feed import Feed, feed_of
@@ -106,7 +106,8 @@ def forward(
     pieces = feed.pieces or ((0, batch.width),)
     positions = explicit_positions(model, batch, feed) if feed.explicit else None
     embeds = None
-    if batch.images_end > pieces[0][1]:
+    beside = batch.columns.get(crossing.MASK)
+    if beside is None and batch.images_end > pieces[0][1]:
         embeds = merged_embeddings(model, batch)
     cache = None
     if feed.cache:
@@ -144,6 +145,8 @@ def forward(
             arguments["input_ids"] = batch.input_ids[:, start:end]
             if start == 0:
                 arguments.update(_vision(model, batch, end))
+        if beside is not None:
+            arguments[crossing.MASK] = beside[:, :end]
         if batch.attention_mask is not None:
             arguments["attention_mask"] = batch.attention_mask[:, :end]
         if positions is not None:

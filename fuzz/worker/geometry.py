@@ -81,12 +81,18 @@ def _unmerged(subject: Subject, vision: Any, sizes: dict[str, Any]) -> Geometry:
         aspect_refused=max_aspect < MAX_ASPECT,
         takes_embeddings=release.generates_from_embeddings(subject.family.architecture),
         min_side=min_side,
-        tile_tokens=0 if placing == "lines" else tokens_of_tile(subject.config),
+        tile_tokens=_tile_tokens(subject),
         tile=side if tiled else 0,
         most_tiles=subject.family.most_tiles,
         one_axis=True,
         **sizes,
     )
+
+
+def _tile_tokens(subject: Subject) -> int:
+    if subject.family.placing == "crossing":
+        return 1
+    return 0 if subject.family.placing == "lines" else tokens_of_tile(subject.config)
 
 
 def _asked(subject: Subject, sizes: dict[str, Any]) -> Geometry:

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from fuzz.worker import audio, placing, release, video
+from fuzz.worker import audio, crossing, placing, release, video
 from fuzz.worker.exact import LOW
 from fuzz.worker.placing import Block, Placed
 from fuzz.worker.subject import Subject, text_ids
@@ -78,7 +78,7 @@ class Batch:
         tensors: what the model is handed beside the tokens, by the name of the argument; pixels are
             float32 as the processor gives them, or in the target's low dtype, as callers cast them.
         columns: what the model is told of each token beside its id, by the name of the argument,
-            each (batch, width) int64.
+            each (batch, width) or (batch, width, ...) int64.
         whole: whether prompts cannot be fed in pieces, since their first tokens see their last.
     """
 
@@ -222,6 +222,13 @@ def collate(
         types.append([0] * left + list(p.types) + [0] * right)
     padded = any(0 in m for m in mask)
     joined = placing.join(subject, [p.images for p in prompts])
+    columns = placing.columns(subject, torch.tensor(types))
+    if subject.family.placing == "crossing":
+        if "aspect_ratio_mask" in joined:
+            joined["aspect_ratio_mask"] = crossing.with_empty_images(joined["aspect_ratio_mask"])
+        at = [[s + a for a, _ in p.spans] for s, p in zip(starts, prompts, strict=True)]
+        seen = crossing.seen_images([p.images for p in prompts], at, width)
+        columns = {} if seen is None else {crossing.MASK: seen}
 
     def tensor(data: Any) -> torch.Tensor:
         return torch.tensor(data, dtype=torch.int64, device=subject.device)
@@ -233,7 +240,7 @@ def collate(
         token_types=tensor(types),
         starts=tuple(starts),
         tensors={name: x.to(subject.device) for name, x in joined.items()},
-        columns=placing.columns(subject, tensor(types)),
+        columns={name: x.to(subject.device) for name, x in columns.items()},
         whole=subject.family.told_of_tokens == "prefix",
     )
     return batch.to(LOW.get(subject.target.dtype))

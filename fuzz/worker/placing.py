@@ -375,6 +375,14 @@ def placed(config: Any, ids: Sequence[int], tensors: Mapping[str, torch.Tensor])
     return Placed(tuple(ids), types, span, tensors)
 
 
+def _crossing(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
+    """Place one token for an image, which layers of cross attention see beside the tokens."""
+    out = subject.processor(images=[image], return_tensors="pt")
+    names = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
+    tokens = [image_token(subject.config)] * (1 + extra)
+    return placed(subject.config, tokens, {name: out[name][0] for name in names})
+
+
 def _by_processor(subject: Subject, image: PIL.Image.Image, extra: int) -> Placed:
     """Place what the whole processor of a checkpoint directory places."""
     from fuzz.worker import by_processor  # which needs this module
@@ -390,6 +398,7 @@ PLACERS: Final[Mapping[str, Placer]] = {
     "marked_tiles": Placer(_marked_tiles, by_row=True),
     "lines": Placer(_lines),
     "any_resolution": Placer(_any_resolution),
+    "crossing": Placer(_crossing, by_row=True),
     "processor": Placer(_by_processor),
     "processor_by_row": Placer(_by_processor, by_row=True),
 }

@@ -49,7 +49,7 @@ def _blend(model: Any) -> None:
 
 def _fitted_features(model: Any) -> None:
     """Do :func:`placeholders_unchecked` where a method of the model gives the features."""
-    owner = [m for m in model.modules() if hasattr(m, "get_image_features")][-1]
+    owner = _giver_of_features(model)
     compute = owner.get_image_features
     wanted = 0
 
@@ -261,7 +261,7 @@ def images_exchanged(model: Any) -> None:
         NothingToBreakError: the model takes no images.
     """
     _takes_images(model)
-    owner = [m for m in model.modules() if hasattr(m, "get_image_features")][-1]
+    owner = _giver_of_features(model)
     compute = owner.get_image_features
 
     def rolled(features: Any) -> Any:
@@ -324,6 +324,13 @@ def _on_pixels(model: Any, change: Callable[[torch.Tensor, int], object]) -> Non
         return args, {**kwargs, "pixel_values": pixels}
 
     model.register_forward_pre_hook(changed, with_kwargs=True)
+
+
+def _giver_of_features(model: Any) -> Any:
+    owners = [m for m in model.modules() if hasattr(m, "get_image_features")]
+    if not owners:
+        raise NothingToBreakError("no features are handed to placeholders")
+    return owners[-1]
 
 
 def _blank(pixels: torch.Tensor) -> torch.Tensor:

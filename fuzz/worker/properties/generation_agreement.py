@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import torch
 
-from fuzz.worker import calls
+from fuzz.worker import calls, crossing
 from fuzz.worker.compare import hold, require_close
 from fuzz.worker.exact import tolerance
 from fuzz.worker.failure import Failed
@@ -196,6 +196,9 @@ def _second_turn(
     if case.turn_image is None:
         asked = longer_by(asked, said)
         arguments: dict[str, Any] = {"input_ids": first.sequences.new_tensor([asked.ids])}
+        beside = collate(subject, [asked]).columns.get(crossing.MASK)
+        if beside is not None:
+            arguments[crossing.MASK] = beside
     else:
         shown = make_prompt(subject, (case.turn_image,), case.seed * 101 + len(case.rows))
         asked = longer_by(asked.followed_by(shown), said)

@@ -183,7 +183,9 @@ def _hold(subject: Subject, before: _Seen, after: _Seen, change: _Changed, trace
     reach, once = _reaches(subject)
     limits = tolerance(subject.target.dtype), trace
     _hold_one(before.logits, after.logits, change, reach, limits, "logits", "")
-    if before.first is not None and after.first is not None:
+    # Images that are seen by cross attention are no tokens of the first layer.
+    told = not (change.what.startswith("image") and subject.family.placing == "crossing")
+    if told and before.first is not None and after.first is not None:
         where = ", first layer"
         _hold_one(before.first, after.first, change, once, limits, "attention", where)
 

@@ -97,6 +97,8 @@ EQUIVALENT = {
     ("first-key-hidden", "qwen4_exp"),
     ("image-hidden-from-text", "qwen4_exp"),
     ("image-hidden-from-text", "qwen3_5"),
+    # Cross attention sees an image, whatever the text's attention hides.
+    ("image-hidden-from-text", "mllama"),
     # The next position is always the number of tokens so far.
     ("stale-rope-deltas", "hunyuan_vl"),
     ("rope-deltas-lost", "hunyuan_vl"),
@@ -149,6 +151,10 @@ KNOWN: dict[tuple[str, str], str | tuple[str, ...]] = {
     ("rotary_reference", "hunyuan_vl"): ("position ids, forward: row 1, ", "text rotation: "),
     ("packing_invariance", "gpt_oss"): "packed = apart: ",
     ("batch_invariance", "hunyuan_vl"): "in a batch = alone, forward: ",
+    ("visibility", "mllama"): "hidden from earlier tokens: image ",
+    ("batch_invariance", "mllama"): "in a batch = alone, ",
+    ("causality", "mllama"): "before a later image = unchanged, ",
+    ("generation_agreement", "mllama"): ("generated, ", "scores of beams "),
 }
 # A model that was cast turns by rounded frequencies. All forget it where only differences of
 # positions count; here norms follow the rotation.
