@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from hypothesis import strategies as st
@@ -70,6 +71,7 @@ def generations(
     )
 
 
+@lru_cache(maxsize=64)
 def _turn_images(geometry: Geometry) -> st.SearchStrategy[Image | None]:
     """Draw the image of a second turn, or none."""
     if not geometry.images or geometry.alike_up_to or "turn_image" in geometry.lacks:

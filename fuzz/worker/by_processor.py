@@ -159,7 +159,10 @@ def _processor_in(subject: Subject) -> WholeProcessor:
 
     try:
         auto: Any = AutoProcessor
-        processor = auto.from_pretrained(subject.target.model, local_files_only=True)
+        # Nothing of a directory is run as code, and nobody is asked whether it may be.
+        processor = auto.from_pretrained(
+            subject.target.model, local_files_only=True, trust_remote_code=False
+        )
     except (ImportError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Undecided(f"their processor cannot be loaded: {_first_line(error)}") from None
     token = getattr(processor, "image_token", None)
