@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from typing import Final
 
 from fuzz.errors import UsageProblem
 from fuzz.repro.facts import Facts
 from fuzz.repro.layout import literal
-from fuzz.repro.prompts import Batch, Picture
+from fuzz.repro.prompts import TILES, Batch, Picture
 from strategies.case import Case
 from strategies.validity import is_generate
 
@@ -139,7 +139,10 @@ def inputs_of(
     parts = [f'"input_ids": {tensor(batch.ids, facts.padding)}']
     if batch.masked:
         parts.append(f'"attention_mask": {tensor(batch.mask)}')
-    if batch.pictures:
+    crossing = facts.family.placing == "crossing" and bool(batch.pictures)
+    if crossing:
+        parts += _seen_beside(batch, pixels)
+    elif batch.pictures:
         parts.append(f'"pixel_values": {pixels}')
         if batch.pictures[0].grid:
             grids = [list(p.grid) for p in batch.pictures]
@@ -153,6 +156,13 @@ def inputs_of(
         types = batch.types if told != "prefix" else [[0] * batch.width for _ in batch.ids]
         parts.append(f'"token_type_ids": {tensor(types)}')
     lines = [f"{name} = {{{', '.join(parts)}}}"]
+    if crossing:
+        # Each token sees the last image before it, and of that the first tile.
+        lines += [
+            f'seen = ({name}["input_ids"] == {facts.image}).cumsum(1)',
+            f"seen = torch.nn.functional.one_hot(seen, {len(batch.pictures) + 1})[..., 1:, None]",
+            f'{name}["cross_attention_mask"] = seen * torch.tensor({_one_tile()})',
+        ]
     if batch.seen and not told and facts.axes > 1:
         written = tensor(batch.types)
         if len(written) > SHORT:
@@ -162,6 +172,29 @@ def inputs_of(
             more += f", second_per_grid_ts=torch.tensor({[film.seconds for film in batch.films]})"
         lines.append(f"{name} |= known(model.forward, {more})")
     return lines
+
+
+def _seen_beside(batch: Batch, pixels: str) -> list[str]:
+    """Return what layers of cross attention see of the images of a single row.
+
+    Raises:
+        UsageProblem: there are several rows, or two images follow each other.
+    """
+    spans = batch.prompts[0].spans
+    if len(batch.prompts) > 1 or any(one[1] == other[0] for one, other in pairwise(spans)):
+        raise UsageProblem(
+            "several rows, or images beside each other, are not supported in scripts"
+        )
+    n = len(spans)
+    return [
+        f'"pixel_values": {pixels}[None]',
+        f'"aspect_ratio_ids": torch.ones(1, {n}, dtype=torch.int64)',
+        f'"aspect_ratio_mask": torch.tensor([[{_one_tile()}] * {n}])',
+    ]
+
+
+def _one_tile() -> list[int]:
+    return [1] + [0] * (TILES - 1)
 
 
 def _types_of(facts: Facts, batch: Batch, name: str) -> str:

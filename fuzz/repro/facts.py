@@ -32,6 +32,7 @@ PROCESSORS: Final = {
     "gemma3": "Gemma3",
     "siglip": "Siglip",
     "paligemma": "Siglip",
+    "mllama": "Mllama",
 }
 """By model type, the image processor's class in transformers without ``ImageProcessor``."""
 

@@ -38,6 +38,9 @@ def body_of(facts: Facts, saved: Regression) -> Body:
         raise UsageProblem(f"{saved.property} is not supported in scripts")
     if saved.case.crop or saved.case.between or saved.case.cache not in ("dynamic", "static"):
         raise UsageProblem("cropping, calls in between and such caches are not written in scripts")
+    seen = any(map(visuals_of, (*saved.case.rows, *(c.row for c in saved.case.history))))
+    if facts.family.placing == "crossing" and seen and saved.property not in _BESIDE:
+        raise UsageProblem(f"{saved.property} with images beside tokens is not written in scripts")
     if saved.case.mode == "train":
         return training_body(writer)
     return write(writer)
@@ -301,6 +304,9 @@ def _packed_images(w: Writer, prompts: Sequence[Prompt]) -> Body:
         w.lines.append(f"got = got.split({[len(p.ids) for p in prompts]})[{row}]")
     return w.body(f"of sequence {row} in a packed row", "of the sequence alone")
 
+
+_BESIDE: Final = ("visibility",)
+"""Properties that scripts show of images which layers of cross attention see."""
 
 _WRITERS: Final[Mapping[str, Callable[[Writer], Body]]] = {
     "no_crash": _once,

@@ -83,7 +83,9 @@ def _other_pixels(w: Writer, prompt: Prompt, number: int, frame: int | None) -> 
     span = f"{sum(rows[:at])}:{sum(rows[: at + 1])}"
     name = "pixel_values_videos" if films else "pixel_values"
     lines = [f'other = inputs["{name}"].clone()']
-    if frame is None:
+    if w.facts.family.placing == "crossing":
+        lines.append(f"other[:, {number}] *= -1")
+    elif frame is None:
         lines.append(f"other[{span}] *= -1")
     else:
         t, h, v = drawn[at].grid

@@ -16,6 +16,8 @@ from fuzz.repro.facts import Facts, geometry_of, tokens_of_tile
 from strategies.case import Audio, Case, Image, Row, Text, Video
 from strategies.geometry import estimated_grid
 
+TILES = 4
+"""Most tiles of an image that layers of cross attention see; only the first one is used here."""
 TEXT, IMAGE, VIDEO = 0, 1, 2
 """Types of tokens."""
 
@@ -239,6 +241,11 @@ def picture_of(facts: Facts, image: Image) -> Picture:
         settings = family.processor
         size = settings.get("crop_size") or settings["size"]
         return Picture((1, 3, size["height"], size["width"]), (), tokens_of_tile(family))
+    if family.placing == "crossing":
+        size = family.processor["size"]
+        if image.width > size["width"] or image.height > size["height"]:
+            raise UsageProblem("images of several tiles are not supported in scripts")
+        return Picture((1, TILES, 3, size["height"], size["width"]), (), 1)
     if not family.placing.startswith("grid"):
         raise UsageProblem(f"images of {family.name} are not supported in scripts")
     geometry = geometry_of(family)
