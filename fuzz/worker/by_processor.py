@@ -30,6 +30,8 @@ PLACINGS: Final = ("processor", "processor_by_row")
 OF_TOKENS: Final = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 _SIZES: Final = ((60, 40), (25, 90))
 """Two images of different shapes: (width, height) in pixels."""
+_MOST: Final = 160
+"""Letters of another's error that are repeated."""
 _BEFORE: Final = 3
 """Text tokens before the image that is tried, and after it."""
 
@@ -100,8 +102,10 @@ def learn(subject: Subject) -> None:
         subject.processor, subject.family = processor, family
         if isinstance(error, Undecided):
             raise
-        said = f"{type(error).__name__}: {_first_line(error)}"
-        raise Undecided(f"an image ends in {said}") from error
+        said = f"{type(error).__name__}: {_in_short(error)}"
+        raise Undecided(f"a prompt with an image, as its processor makes it, dies of {said}") from (
+            error
+        )
 
 
 def _decide(subject: Subject) -> None:
@@ -111,6 +115,7 @@ def _decide(subject: Subject) -> None:
     for name in ("token_type_ids", "mm_token_type_ids"):
         if release.accepts(model.forward, name):
             raise Undecided(f"what the model makes of {name} is not decided")
+    _require_tokens(subject, model)
     for name in PLACINGS:
         subject.family = replace(family, placing=name)
         if _joined_alike(subject):
@@ -128,6 +133,21 @@ def _decide(subject: Subject) -> None:
         reasons["image_independence"] = "where features leave the tower is not decided"
     subject.family = replace(subject.family, frame_tokens=around, not_applicable=reasons)
     _look(subject)
+
+
+def _require_tokens(subject: Subject, model: Any) -> None:
+    """Look whether config and processor speak of the same tokens.
+
+    Raises:
+        Undecided: they do not.
+    """
+    subject.family = replace(subject.family, placing=PLACINGS[0])
+    token, known = placing.image_token(subject.config), model.get_input_embeddings().num_embeddings
+    ids = place(subject, _image(0), 0).ids
+    if token not in ids:
+        raise Undecided(f"its processor makes no image of the config's image token, {token}")
+    if max(ids) >= known:
+        raise Undecided(f"its processor makes tokens up to {max(ids)}, the model knows {known}")
 
 
 def _joined_alike(subject: Subject) -> bool:
@@ -164,7 +184,7 @@ def _processor_in(subject: Subject) -> WholeProcessor:
             subject.target.model, local_files_only=True, trust_remote_code=False
         )
     except (ImportError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Undecided(f"their processor cannot be loaded: {_first_line(error)}") from None
+        raise Undecided(f"their processor cannot be loaded: {_in_short(error)}") from None
     token = getattr(processor, "image_token", None)
     parts = ("image_processor", "tokenizer")
     if not isinstance(token, str) or not all(hasattr(processor, name) for name in parts):
@@ -184,15 +204,14 @@ def _look(subject: Subject) -> None:
     """
     with lane("exact"):
         model = model_of(subject, "eager", dtype="exact")
-        try:
-            one, batch = _logits(subject, model)
-        except Exception:
-            return  # Of a prompt as its processor makes it: cases with images are to show that.
+        one, batch = _logits(subject, model)
         fed = calls.merged_embeddings(model, batch)
         again = model(inputs_embeds=fed, attention_mask=batch.attention_mask).logits[0]
         layer = release.text_model(model).layers[0]
         feed = _whole(batch)
         _, given = at_the_door(layer, lambda: calls.forward(model, batch, feed))
+    if not bool(torch.isfinite(one).all()):
+        raise Undecided("a prompt with an image gives numbers that are not finite")
     if not distance(again, one) <= tolerance("exact"):
         raise Undecided("embeddings are not all that the decoder gets of an image")
     mask = given.get("attention_mask")
@@ -230,5 +249,6 @@ def _equal(ours: torch.Tensor, theirs: Any) -> bool:
     return isinstance(theirs, torch.Tensor) and bool(torch.equal(ours, theirs))
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+def _in_short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _MOST else f"{text[:_MOST].rstrip()} ..."

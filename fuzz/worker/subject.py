@@ -100,7 +100,16 @@ def make_subject(target: Target, plant: Callable[[nn.Module], None]) -> Subject:
         stored, settings, processor_settings = _from_directory(Path(target.model), family)
     else:
         settings, processor_settings = copy.deepcopy(dict(family.config)), dict(family.processor)
-    config = AutoConfig.for_model(family.kind, **settings)
+    try:
+        config = AutoConfig.for_model(family.kind, **settings)
+    except Exception as error:
+        if not target.model:
+            raise
+        # What a file says wrong is told in whatever way the release has.
+        said = " ".join(str(error).split())[:200]
+        raise WorkerSetupError(
+            f"{Path(target.model) / 'config.json'}: not a config of {family.kind}: {said}"
+        ) from None
     towers = [getattr(config, f"{name}_config", None) for name in ("vision", "audio", "qformer")]
     _without_dropout(config, release.text_config(config), *towers)
     device = torch.device(target.device)

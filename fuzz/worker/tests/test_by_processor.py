@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,3 +144,46 @@ def test_images_are_not_drawn_where_token_types_are_told(
             by_processor.learn(subject)
     finally:
         subject.family = kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("image_token_index", 50, "makes no image of the config's image token, 50"),
+        ("image_token_index", 100_000, "makes no image of the config's image token, 100000"),
+        ("vocab_size", 124, "makes tokens up to "),
+        ("patch_size", 7, "as its processor makes it, dies of ValueError: "),
+    ],
+)
+def test_a_directory_that_contradicts_itself_gets_no_images_and_is_told_why(
+    name: str, value: int, said: str, tmp_path: Path, subject_of: Callable[..., Subject]
+):
+    """What a directory says wrong is no finding about transformers."""
+    from fuzz.worker.geometry import geometry_of
+    from fuzz.worker.look import looked_at
+
+    folder = Path(directories.aya_vision(tmp_path / f"{name}-{value}"))
+    config = json.loads((folder / "config.json").read_text())
+    within = {"vocab_size": "text_config", "patch_size": "vision_config"}.get(name)
+    (config[within] if within else config)[name] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    subject = subject_of(family="aya_vision", model=str(folder))
+    assert not geometry_of(subject).images
+    (line,) = [line for line in looked_at(subject)[1] if line.startswith("text only: ")]
+    assert said in line
+    assert len(line) < 300
+
+
+def test_a_config_that_transformers_refuses_is_one_line(
+    tmp_path: Path, subject_of: Callable[..., Subject]
+):
+    from fuzz.worker.errors import WorkerSetupError
+
+    folder = Path(directories.aya_vision(tmp_path / "refused"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "image_token_index": "many"}))
+    with pytest.raises(
+        WorkerSetupError, match=r"config\.json: not a config of aya_vision: "
+    ) as told:
+        subject_of(family="aya_vision", model=str(folder))
+    assert "\n" not in str(told.value)
