@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Final
 
-import numpy as np
 import PIL.Image
 import torch
 
@@ -21,9 +20,10 @@ from fuzz.worker.capture import at_the_door
 from fuzz.worker.compare import distance
 from fuzz.worker.exact import lane, tolerance
 from fuzz.worker.feed import Feed
-from fuzz.worker.inputs import Batch, Prompt, collate
+from fuzz.worker.inputs import Batch, Prompt, collate, draw_pixels
 from fuzz.worker.placing import Placed
 from fuzz.worker.subject import Subject, model_of, text_ids
+from strategies.case import Image
 
 PLACINGS: Final = ("processor", "processor_by_row")
 """Names of how tensors are joined: one after the other, or each row's apart."""
@@ -240,9 +240,7 @@ def _whole(batch: Batch) -> Feed:
 
 
 def _image(size: int) -> PIL.Image.Image:
-    width, height = _SIZES[size]
-    noise = np.random.default_rng(size).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return PIL.Image.fromarray(noise)
+    return draw_pixels(Image(*_SIZES[size]), size)
 
 
 def _equal(ours: torch.Tensor, theirs: Any) -> bool:

@@ -15,6 +15,7 @@ TEXT: dict[str, Any] = {
     "num_key_value_heads": 1,
     "head_dim": 32,
     "max_position_embeddings": 4096,
+    # At the start of the vocabulary, as SentencePiece has them.
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,

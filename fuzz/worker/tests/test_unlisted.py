@@ -13,26 +13,14 @@ from fuzz.families import FAMILIES
 from fuzz.target import Target
 from fuzz.verdict import Outcome
 from fuzz.worker.errors import WorkerSetupError
+from fuzz.worker.tests import directories
 from fuzz.worker.unlisted import family_for
 from strategies.case import Case, Text
 
 if TYPE_CHECKING:
     from fuzz.worker.subject import Subject
 
-SIZES: Final = {
-    "vocab_size": 160,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 32,
-    "max_position_embeddings": 4096,
-    # At the start of the vocabulary, as SentencePiece has them.
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+SIZES: Final = {**directories.TEXT, "num_hidden_layers": 4}
 SLIDING: Final = {
     "sliding_window": 8,
     "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
