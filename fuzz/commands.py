@@ -19,6 +19,7 @@ from fuzz.events import Event, Listener, Notice, RunEnded
 from fuzz.families import FAMILIES
 from fuzz.faults import FAULTS, PREFIX
 from fuzz.files import check_place, write_text
+from fuzz.isolation.idle import Idle
 from fuzz.isolation.journal import Journal, Record, left_behind
 from fuzz.isolation.supervisor import Supervisor
 from fuzz.map.around import maps_of
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     mistakes: tuple[str, ...] = ()
     again = command(targets[0], options, arguments.family if len(targets) > 1 else ())
     try:
-        with import_path(arguments.env) as path:
+        with import_path(arguments.env) as path, Idle() as idle:
 
             @contextmanager
             def supervise(target: Target, told: Listener) -> Iterator[Supervisor]:
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
                 with (
                     Journal(JOURNALS) as journal,
-                    _supervisor(target, arguments, notify, journal, path) as supervisor,
+                    _supervisor(target, arguments, notify, journal, path, idle) as supervisor,
                 ):
                     yield supervisor
 
@@ -200,7 +201,8 @@ def gate(arguments: argparse.Namespace) -> int:
     """``ropefuzz gate`` and ``ropefuzz bisect``."""
     from fuzz.gate import main as gating
 
-    return gating.main(arguments, Supervisor)
+    with Idle() as idle:
+        return gating.main(arguments, partial(Supervisor, idle=idle))
 
 
 def draw_map(arguments: argparse.Namespace) -> int:
@@ -223,7 +225,8 @@ def known(arguments: argparse.Namespace) -> int:
     """``ropefuzz known``."""
     from fuzz import known as upkeep
 
-    return upkeep.main(arguments, Supervisor)
+    with Idle() as idle:
+        return upkeep.main(arguments, partial(Supervisor, idle=idle))
 
 
 def selfcheck(target: Target) -> int:
@@ -284,8 +287,10 @@ def _supervising(arguments: argparse.Namespace) -> Iterator[Callable[[Target], S
     # A mistake in these is told before anything is started.
     deadline_from(arguments)
     wrap_from(arguments)
-    with import_path(arguments.env) as first:
-        yield partial(_supervisor, arguments=arguments, notify=print_error, pythonpath=first)
+    with import_path(arguments.env) as first, Idle() as idle:
+        yield partial(
+            _supervisor, arguments=arguments, notify=print_error, pythonpath=first, idle=idle
+        )
 
 
 def _supervisor(
@@ -294,6 +299,7 @@ def _supervisor(
     notify: Callable[[str], None],
     journal: Journal | None = None,
     pythonpath: Sequence[str] = (),
+    idle: Idle | None = None,
 ) -> Supervisor:
     return Supervisor(
         target,
@@ -305,6 +311,7 @@ def _supervisor(
         setup_seconds=setup_seconds_from(arguments),
         pythonpath=pythonpath,
         notify=notify,
+        idle=idle,
     )
 
 

@@ -75,8 +75,9 @@ class Told:
 def places(targets: int, device: str, sides: int = 1) -> int:
     """Return how many targets to work on at the same time.
 
-    On a CPU one for each core. Where a target has two sides, which mostly wait for each other and
-    for the driver, one more. Elsewhere one, since a device's memory is not ours to share out.
+    On a CPU one more than there are cores: each waits now and then, for its processes to get ready
+    or for the death of one to come late. Elsewhere one, since a device's memory is not ours to
+    share out.
 
     Args:
         targets: how many there are.
@@ -86,7 +87,7 @@ def places(targets: int, device: str, sides: int = 1) -> int:
     if device != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, min(targets, cores + (sides > 1), MOST // sides))
+    return max(1, min(targets, cores + 1, MOST // sides))
 
 
 def work_off(

@@ -68,7 +68,9 @@ def targets_from(arguments: Namespace, names: Sequence[str]) -> list[Target]:
     """
     if arguments.model and (len(names) > 1 or ALL in names):
         raise UsageProblem("--model is one checkpoint directory, of one --family")
-    wanted = list(FAMILIES) if ALL in names else list(dict.fromkeys(names)) or [""]
+    # Those that take images take longest, and the last one should not be left to run alone.
+    all_of_them = sorted(FAMILIES, key=lambda name: not FAMILIES[name].placing)
+    wanted = all_of_them if ALL in names else list(dict.fromkeys(names)) or [""]
     given = {"plant": (), **vars(arguments)}
     return [target_from(Namespace(**{**given, "family": name})) for name in wanted]
 

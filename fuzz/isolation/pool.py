@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fuzz.isolation import autopsy, wire
 from fuzz.isolation.errors import ProblemKind, SetupProblem
+from fuzz.isolation.idle import Idle
 from fuzz.isolation.kernel import used_ticks
 from fuzz.isolation.preloaded import Preloaded, Worker
 
@@ -43,6 +44,14 @@ class Settings:
     fresh: bool = False
     wrap: Sequence[str] = ()
 
+    def shared(self) -> Hashable:
+        """Return what two targets must have in common for one preloaded process to serve both.
+
+        Whether workers are fresh is asked for with each of them.
+        """
+        where = (self.worker_module, self.python, *self.pythonpath)
+        return where, self.target["device"], self.setup_seconds, tuple(self.wrap)
+
 
 class Pool:
     """The preloaded process and the workers it has started.
@@ -58,15 +67,19 @@ class Pool:
         unkillable: process ids of killed workers that were not seen to die.
     """
 
-    def __init__(self, settings: Settings, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, notify: Callable[[str], None], idle: Idle | None = None
+    ) -> None:
         """Take the settings; nothing is started yet.
 
         Args:
             settings: how workers are made.
             notify: told in one line what a user should know.
+            idle: has preloaded processes of earlier targets, and takes this one's at the end.
         """
         self._settings = settings
         self._notify = notify
+        self._idle = idle
         self._deaths_in_a_row = 0
         # On an accelerator a prepared worker holds a context and a model in its memory.
         self._prepare_ahead = settings.target["device"] == "cpu"
@@ -213,15 +226,25 @@ class Pool:
             )
 
     def close(self) -> None:
-        """End every process; doing so twice is fine."""
+        """End every process, or all but one that another target can take; twice is fine."""
         preloaded, self.preloaded = self.preloaded, None
         self.current = self.spare = None
-        if preloaded is not None:
+        if preloaded is None:
+            return
+        if self._idle is None or not self._idle.put(self._settings.shared(), preloaded):
             preloaded.end()
 
     def _launch(self) -> dict[str, Any]:
         settings = self._settings
         self.current = self.spare = None
+        if self._idle is not None and (idle := self._idle.take(settings.shared())) is not None:
+            self.preloaded = idle
+            try:
+                return idle.load(settings.target)
+            except SetupProblem as problem:
+                # Anything else may be for what it had loaded before.
+                if problem.kind == "usage":
+                    raise
         self.preloaded = Preloaded(
             settings.worker_module,
             settings.target,

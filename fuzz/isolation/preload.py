@@ -8,6 +8,7 @@ socket and of the reading end of a pipe, and the module that the workers run. Ov
 - in: ``{"fork": n, "fresh"}`` with a connection and an output file; out: ``{"forked": n, "pid"}``
   or ``{"forked": n, "error"}``. With ``fresh`` the worker is not a fork of this process but an
   interpreter of its own (:mod:`fuzz.isolation.fresh`);
+- in: ``{"load": ...}``, as the first packet, for another target; out: the handshake;
 - in: ``{"kill": pid}``. Only a parent can name a process without the risk that its number
   has been given to another one;
 - out, unasked: ``{"died": pid, "code"}`` or ``{"died": pid, "signal"}``.
@@ -52,11 +53,16 @@ def main(arguments: Sequence[str]) -> NoReturn:
     first = wire.receive_packet(control)
     if first is None:
         os._exit(0)
-    setup = first[0]
+    module = _load(control, arguments[2], first[0])
+    _Forks(control, guardian, module, first[0], arguments[2]).serve()
+
+
+def _load(control: socket.socket, module_name: str, setup: dict[str, Any]) -> ModuleType:
+    """Have the module load a target, and tell; where that fails the process ends."""
     started = time.monotonic()
     try:
         gc.disable()  # importing makes little garbage, and looking for it is a tenth of the time
-        module = importlib.import_module(arguments[2])
+        module = importlib.import_module(module_name)
         versions = module.load(setup["target"])
         gc.enable()
         gc.collect()
@@ -71,7 +77,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     except BaseException as error:  # SystemExit too: the driver waits for a handshake
         wire.send_packet(control, {"ok": False, **serve_requests.describe(error)})
         os._exit(1)
-    _Forks(control, guardian, module, setup, arguments[2]).serve()
+    return module
 
 
 class _Forks:
@@ -117,6 +123,9 @@ class _Forks:
         if "fork" in message:
             reply = self._fork(message["fork"], descriptors, message["fresh"])
             wire.send_packet(self._control, reply)
+        elif "load" in message:
+            self._setup = message["load"]
+            _load(self._control, self._module_name, self._setup)
         elif message.get("kill") in self._workers:
             _kill(message["kill"])
 

@@ -131,6 +131,7 @@ class Preloaded:
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = -1
         self._forks = 0
+        self._setup = {"target": target, "setup_seconds": setup_seconds, "wrap": list(wrap)}
         self._setup_seconds = setup_seconds
         self._wrapped = bool(wrap)
         self._log = os.memfd_create("ropefuzz-preload", os.MFD_CLOEXEC)
@@ -150,8 +151,7 @@ class Preloaded:
                 start_new_session=True,
             )
             self.pid = self._process.pid
-            setup = {"target": target, "setup_seconds": setup_seconds, "wrap": list(wrap)}
-            wire.send_packet(self._control, setup)
+            wire.send_packet(self._control, self._setup)
         except BaseException as error:
             # Interrupted in between, a process can be there that has no name here yet: with
             # the guard pipe closed it ends by itself.
@@ -176,6 +176,20 @@ class Preloaded:
             raise
         self._loaded = True
         return message
+
+    def load(self, target: dict[str, Any]) -> dict[str, Any]:
+        """Have the worker module load another target, whose workers come next.
+
+        Args:
+            target: see :class:`~fuzz.isolation.pool.Settings`.
+
+        Raises:
+            SetupProblem: as of :meth:`handshake`.
+        """
+        self._setup = {**self._setup, "target": target}
+        with contextlib.suppress(OSError):  # that it is gone is told by waiting for its answer
+            wire.send_packet(self._control, {"load": self._setup})
+        return self.handshake()
 
     def fork(self, fresh: bool) -> Worker:
         """Ask for a new worker; nothing is waited for, and it waits until it is told to prepare.
@@ -312,6 +326,10 @@ class Preloaded:
         if packet is None:
             raise self._problem(f"the preloaded process died by {self.death()} while loading")
         message = packet[0]
+        if "ok" not in message:
+            # Of a worker that it had before it was to load.
+            self._note(message)
+            return self._handshake()
         if not message["ok"]:
             kind: ProblemKind = "usage" if message["kind"] == "usage" else "broken"
             details = message["details"]

@@ -14,6 +14,7 @@ from fuzz.isolation import autopsy, late
 from fuzz.isolation.conversation import Lost, converse
 from fuzz.isolation.deadline import Deadline
 from fuzz.isolation.errors import NoAnswer
+from fuzz.isolation.idle import Idle
 from fuzz.isolation.journal import Journal, WritingDown
 from fuzz.isolation.memory import Memory, measure
 from fuzz.isolation.pool import Pool, Settings
@@ -62,6 +63,7 @@ class Supervisor:
         fresh_process: bool = False,
         wrap: Sequence[str] = (),
         notify: Callable[[str], None] = lambda _: None,
+        idle: Idle | None = None,
     ) -> None:
         """Take the settings; nothing is started yet.
 
@@ -80,6 +82,7 @@ class Supervisor:
             wrap: a command, word by word, to put before the interpreter of each worker. Every
                 case then runs in one of its own, and the command's exit code counts as well.
             notify: told in one line what a user should know.
+            idle: see :class:`~fuzz.isolation.pool.Pool`.
         """
         self._target = target_to_plain(target)
         self._write_down = WritingDown(journal, self._target, notify)
@@ -98,6 +101,7 @@ class Supervisor:
                 tuple(wrap),
             ),
             notify,
+            idle,
         )
         self._requests = 0
         self._ran: Ran | None = None
@@ -299,7 +303,7 @@ class Supervisor:
         return pids
 
     def close(self) -> None:
-        """End every process; doing so twice is fine."""
+        """End every process, but for one that ``idle`` takes; doing so twice is fine."""
         self._pool.close()
 
     def _use(self) -> Worker:

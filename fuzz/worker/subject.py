@@ -147,8 +147,8 @@ def special_ids(config: Any) -> list[int]:
     text = release.text_config(config)
     found: set[int] = set()
     for holder in (config, text):
-        for name in vars(holder):
-            value = getattr(holder, name, None)
+        # As they are kept: asking a config by name is slow in 5.23, and each prompt asks.
+        for name, value in vars(holder).items():
             if name.endswith(("_id", "_token_index")) and isinstance(value, int):
                 found.add(value)
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):

@@ -1,0 +1,69 @@
+"""Preloaded processes that are done with one target and can take another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from fuzz.isolation.preloaded import Preloaded
+
+
+@dataclass(slots=True)
+class Idle:
+    """Keeps preloaded processes whose target is done with.
+
+    Importing torch and transformers takes seconds; what one more family imports of its own,
+    hundredths of one. Use it as a context manager: at its end all of them end.
+
+    Attributes:
+        processes: by what they were started with, and the process that started them. One that was
+            forked while there were some has them too, and must not talk to them.
+    """
+
+    processes: dict[tuple[Hashable, int], Preloaded] = field(default_factory=dict)
+
+    def __enter__(self) -> Idle:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End those that nobody has taken."""
+        for (_, owner), process in self.processes.items():
+            if owner == os.getpid():
+                process.end()
+        self.processes.clear()
+
+    def take(self, started_with: Hashable) -> Preloaded | None:
+        """Return a process that was started with the same, None where there is none that lives."""
+        process = self.processes.pop((started_with, os.getpid()), None)
+        if process is None:
+            return None
+        process.news()
+        if process.gone or process.torn:
+            process.end(at_once=True)
+            return None
+        return process
+
+    def put(self, started_with: Hashable, process: Preloaded) -> bool:
+        """Keep a process, with none of its workers left; False where it cannot go on.
+
+        Args:
+            started_with: what it takes to be of use to somebody.
+            process: the process; it is not ended where this says False.
+        """
+        for worker in tuple(process.workers.values()):
+            process.kill(worker)
+            if not process.wait_for_death(worker):
+                return False
+        key = (started_with, os.getpid())
+        if process.gone or process.torn or key in self.processes:
+            return False
+        self.processes[key] = process
+        return True
