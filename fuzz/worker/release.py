@@ -273,6 +273,7 @@ def projectors(model: nn.Module) -> tuple[Any, ...]:
     raise LookupError("no multi_modal_projector and no connector")
 
 
+@cache
 def takes_merged_embeddings(model: nn.Module) -> bool:
     """Tell whether an image's share in the input embeddings is all that the decoder gets of it.
 
