@@ -68,8 +68,10 @@ def targets_from(arguments: Namespace, names: Sequence[str]) -> list[Target]:
     """
     if arguments.model and (len(names) > 1 or ALL in names):
         raise UsageProblem("--model is one checkpoint directory, of one --family")
-    # Those that take images take longest, and the last one should not be left to run alone.
-    all_of_them = sorted(FAMILIES, key=lambda name: not FAMILIES[name].placing)
+    # Those that take images take longest, the newest of them most: none of these should be left
+    # to run alone at the end.
+    newest_first = [*reversed(FAMILIES)]
+    all_of_them = sorted(newest_first, key=lambda name: not FAMILIES[name].processor)
     wanted = all_of_them if ALL in names else list(dict.fromkeys(names)) or [""]
     given = {"plant": (), **vars(arguments)}
     return [target_from(Namespace(**{**given, "family": name})) for name in wanted]

@@ -270,6 +270,8 @@ def _settings(saved: Regression, facts: Facts, lane: Lane, text: str) -> list[st
     if "flex_attention" in text and not lane.cuda:
         lines.append('torch.compiler.set_stance("force_eager")  # no compiler needed')
     images = "pixel_values" in text
+    if images:
+        lines.append("torch.manual_seed(0)")  # else each run would draw other pixels
     config = config_of(
         *(facts.family,),
         all_experts=not lane.dtype,

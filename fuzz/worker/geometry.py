@@ -67,26 +67,38 @@ def _unmerged(subject: Subject, vision: Any, sizes: dict[str, Any]) -> Geometry:
     side = vision.image_size
     side = int(side[0] if isinstance(side, (list, tuple)) else side)
     tiled = placing in ("tiles", "marked_tiles", "any_resolution")
-    min_side = _smallest_side(subject, patch * merge)
-    max_aspect = _largest_aspect(subject, max(2, min_side), MAX_ASPECT)
     return Geometry(
-        images=True,
         patch=patch,
         merge=merge,
-        temporal_patch=1,
-        window=0,
         min_pixels=1,
         max_pixels=side * side,
-        max_aspect=max_aspect,
-        aspect_refused=max_aspect < MAX_ASPECT,
-        takes_embeddings=release.generates_from_embeddings(subject.family.architecture),
-        min_side=min_side,
         tile_tokens=_tile_tokens(subject),
         tile=side if tiled else 0,
         most_tiles=subject.family.most_tiles,
-        one_axis=True,
+        **_without_grids(subject, patch * merge),
         **sizes,
     )
+
+
+def _without_grids(subject: Subject, cell: int) -> dict[str, Any]:
+    """Return what is found alike of every target whose processor tells no grids.
+
+    Args:
+        subject: the target.
+        cell: pixels along one side of what one token stands for.
+    """
+    min_side = _smallest_side(subject, cell)
+    max_aspect = _largest_aspect(subject, max(2, min_side), MAX_ASPECT)
+    return {
+        "images": True,
+        "temporal_patch": 1,
+        "window": 0,
+        "max_aspect": max_aspect,
+        "aspect_refused": max_aspect < MAX_ASPECT,
+        "takes_embeddings": release.generates_from_embeddings(subject.family.architecture),
+        "min_side": min_side,
+        "one_axis": True,
+    }
 
 
 def _tile_tokens(subject: Subject) -> int:
@@ -101,22 +113,13 @@ def _asked(subject: Subject, sizes: dict[str, Any]) -> Geometry:
     alike = len(set(counts)) == 1
     more = [side / math.sqrt(n) for side, n in zip(PROBED, counts, strict=True) if n > counts[0]]
     cell = max(1, round(min(more, default=PROBED[0])))
-    min_side = _smallest_side(subject, cell)
-    max_aspect = _largest_aspect(subject, max(2, min_side), MAX_ASPECT)
     return Geometry(
-        images=True,
         patch=cell,
         merge=1,
-        temporal_patch=1,
-        window=0,
         min_pixels=1 if alike else counts[0] * cell**2,
         max_pixels=PROBED[0] ** 2 if alike else max(counts) * cell**2,
-        max_aspect=max_aspect,
-        aspect_refused=max_aspect < MAX_ASPECT,
-        takes_embeddings=release.generates_from_embeddings(subject.family.architecture),
-        min_side=min_side,
         tile_tokens=counts[0] if alike else 0,
-        one_axis=True,
+        **_without_grids(subject, cell),
         **sizes,
     )
 

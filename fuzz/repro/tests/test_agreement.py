@@ -87,3 +87,10 @@ def test_every_property_that_judges_a_single_release_can_become_a_script():
 
     # Scripts of low_precision are written by a module of its own.
     assert {*_WRITERS, "low_precision"} >= set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_script_that_draws_pixels_draws_the_same_each_time(name: str, ran: dict[str, Any]):
+    script = ran[name]["script"]
+    if "pixel_values" in script:
+        assert script.index("torch.manual_seed(0)") < script.index("torch.randn(")
