@@ -10,8 +10,6 @@ NOT_COVERED: Final[Mapping[str, str]] = {
     "its vision tower alone has one",
     "kimi_k25 with images": "its image processor needs torchvision and has no Pillow form; its "
     "text model is that of deepseek_v3",
-    "mllama with images": "they are no tokens of the prompt but keys of layers of cross attention, "
-    "with a mask of their own for each token and tile; text alone is covered",
     "Spark-Formalizer": "its architecture is not published; llama and qwen2 stand for dense text "
     "models",
     "quantized weights on their own kernels": "fine-grained FP8 and INT4 are brought to the same "
