@@ -314,7 +314,9 @@ def remember(model: nn.Module) -> None:
 
 
 def forget(model: nn.Module) -> None:
-    """Drop what earlier calls left on the model object: ``rope_deltas``, frequencies."""
+    """Drop what earlier calls left on the model object: ``rope_deltas``, frequencies, a cache."""
+    # The static one of generate(), which some releases keep until another size is asked for.
+    model.__dict__.pop("_cache", None)
     module: Any
     for module in _modules(model):
         if (fresh := module.__dict__.get(FRESH)) is not None:

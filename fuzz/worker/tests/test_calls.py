@@ -95,3 +95,13 @@ def test_generate_is_compared_up_to_the_first_other_choice() -> None:
     b = Result((torch.zeros(3, 5),), ((1, 9, 3),))
     ((left, right),) = comparable(a, b)
     assert len(left) == len(right) == 2
+
+
+def test_a_model_is_handed_out_without_the_cache_that_generate_kept_on_it(
+    subject_of: Callable[..., Subject],
+) -> None:
+    from fuzz.worker.subject import model_of
+
+    subject = subject_of(family="llama")
+    model_of(subject)._cache = object()
+    assert not hasattr(model_of(subject), "_cache")
