@@ -143,6 +143,19 @@ GAPS: Final[tuple[Gap, ...]] = (
         lambda lane: "turn_image" in lane.lacks,
         "it is given no image after its first answer",
     ),
+    *(
+        Gap(
+            name,
+            lambda lane: family_of(lane.target.family).told_of_tokens == "prefix",
+            "a prompt that sees itself goes in as one piece: only generate feeds it on",
+        )
+        for name in (
+            "length-remembered",
+            "own-cache-last-key",
+            "positions-restart",
+            "quantized-scale",
+        )
+    ),
     Gap("crop-forgotten", lambda lane: "crop" in lane.lacks, "its cache cannot be cropped"),
     Gap(
         "quantized-scale",
