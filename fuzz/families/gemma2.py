@@ -15,8 +15,9 @@ FAMILY: Final = Family(
         "vocab_size": 160,
         "hidden_size": 128,
         "intermediate_size": 192,
-        # A sliding layer, then a full one.
         "num_hidden_layers": 2,
+        # As every release has them, early ones without a word for it.
+        "layer_types": ["sliding_attention", "full_attention"],
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 32,

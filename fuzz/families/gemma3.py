@@ -27,6 +27,8 @@ FAMILY: Final = Family(
             "query_pre_attn_scalar": 32,
             "sliding_window": 16,
             "layer_types": ["sliding_attention", "full_attention"],
+            # The same as 4.50 to 4.52 know it.
+            "sliding_window_pattern": 2,
             "rope_local_base_freq": 10000.0,
             "pad_token_id": 150,
             "bos_token_id": 151,

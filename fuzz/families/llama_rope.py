@@ -57,7 +57,8 @@ FAMILIES: Final = (
     _scaled(
         "yarn",
         "YaRN",
-        "4.45.0",
+        # Earlier ones do not read original_max_position_embeddings.
+        "4.51.0",
         "low frequencies are divided by a factor, high ones are kept, cosine and sine are "
         "lengthened (arXiv:2309.00071)",
         {"factor": 4.0, "original_max_position_embeddings": ORIGINAL},

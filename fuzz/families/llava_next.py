@@ -40,6 +40,8 @@ FAMILY: Final = Family(
         "vision_feature_layer": -2,
         "vision_feature_select_strategy": "default",
         "image_grid_pinpoints": [[28, 56], [56, 28], [56, 56], [28, 84], [84, 28]],
+        # Of one tile: up to 4.47 fewer placeholders count as one an image.
+        "image_seq_length": 4,
         "image_token_index": 155,
         "tie_word_embeddings": False,
     },

@@ -15,7 +15,7 @@ from fuzz.worker.release import (
     text_config,
     text_model,
 )
-from fuzz.worker.subject import Subject
+from fuzz.worker.subject import Subject, model_of
 
 _RESIDUAL: Final = 4
 """Tokens that a quantized cache keeps as they are before it rounds them, with the rest, at once."""
@@ -33,6 +33,8 @@ def lacks(subject: Subject) -> dict[str, str]:
         reasons["crop"] = "no token can be taken out of what layers without keys keep"
     elif subject.family.told_of_tokens == "prefix":
         reasons["crop"] = "prompts are fed whole"
+    elif _hybrid(model_of(subject)) is not None:
+        reasons["crop"] = "the one class of caches that it runs with cannot be cropped"
     if subject.family.told_of_tokens == "prefix":
         reasons["turn_image"] = "prompts are fed whole"
     elif subject.family.placing == "crossing":
@@ -62,12 +64,10 @@ def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
 
     config = text_config(model.config)
     module = modeling_module(text_model(model))
+    if hybrid := _hybrid(model) if kind in ("own", "dynamic") else None:
+        return _of_size(hybrid, config, model, batch, length)
     if kind == "own":
-        # Up to 4.55 models whose attention slides made one that was full after the first piece;
-        # generate() made this one, of the size that it needed.
-        if not hasattr(module, "HybridCache"):
-            return None
-        return _of_size(module.HybridCache, config, model, batch, length)
+        return None
     if kind == "quantized":
         return transformers.Cache(layers=[_lossless()() for _ in range(config.num_hidden_layers)])
     if {*(getattr(config, "layer_types", None) or ())} - set(ATTENDING):
@@ -86,18 +86,32 @@ def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
     return _of_size(transformers.StaticCache, config, model, batch, length)
 
 
+def _hybrid(model: Any) -> Any:
+    """Return the one class of caches that models with sliding layers ran with up to 4.55, or None.
+
+    One that grows was not for them, and the one of their own making was full after the first
+    piece; generate() made this one, of the size that it needed.
+    """
+    return getattr(modeling_module(text_model(model)), "HybridCache", None)
+
+
 def _of_size(cls: Any, config: Any, model: Any, batch: int, length: int) -> Any:
     arguments: dict[str, Any] = {"config": config, "max_cache_len": length}
     for name in ("batch_size", "max_batch_size"):
-        # 4.45 and 4.49 take the batch; since 4.56 it follows from the first update.
-        if accepts(cls.__init__, name):
+        # Up to 4.55 they take the batch; since 4.56 it follows from the first update.
+        if _takes(cls, name):
             arguments[name] = batch
             break
-    if accepts(cls.__init__, "dtype"):
+    if _takes(cls, "dtype"):
         arguments["dtype"] = next(model.parameters()).dtype
-    if accepts(cls.__init__, "device"):
+    if _takes(cls, "device"):
         arguments["device"] = next(model.parameters()).device
     return cls(**arguments)
+
+
+def _takes(cls: Any, name: str) -> bool:
+    """Tell whether a class, or one that it hands its arguments on to (4.54, 4.55), takes one."""
+    return any(accepts(c.__init__, name) for c in cls.__mro__ if "__init__" in vars(c))
 
 
 @cache

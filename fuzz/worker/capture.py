@@ -107,7 +107,7 @@ def positions_reaching_rope(model: nn.Module) -> Iterator[list[torch.Tensor]]:
                 ids = ids[..., -hidden.shape[1] :]
             seen.append(ids)
 
-    hook = release.text_model(model).rotary_emb.register_forward_pre_hook(note, with_kwargs=True)
+    hook = release.text_rotary(model).register_forward_pre_hook(note, with_kwargs=True)
     try:
         yield seen
     finally:

@@ -214,7 +214,7 @@ def _legs() -> Iterator[list[Leg]]:
 
 @contextmanager
 def _recorded(model: Any, leg: Leg) -> Iterator[None]:
-    rotary = release.text_model(model).rotary_emb
+    rotary = release.text_rotary(model)
 
     def note(place: str, tensor: object) -> None:
         if isinstance(tensor, torch.Tensor) and tensor.ndim > 1:

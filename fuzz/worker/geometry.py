@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Final
 
 from fuzz.worker import audio, by_processor, release, video
@@ -139,11 +140,9 @@ def _accepts(subject: Subject, width: int, height: int) -> bool:
 
 
 def _raised_in(error: Exception) -> str:
-    """Return the name of the module that an exception was raised in."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return Path(last.tb_frame.f_code.co_filename).stem if last is not None else ""
+    """Return the name of the module of transformers that an exception was raised in, or below."""
+    frames = [f.f_code.co_filename for f, _ in walk_tb(error.__traceback__)]
+    return next((Path(name).stem for name in reversed(frames) if "transformers" in name), "")
 
 
 def _smallest_side(subject: Subject, cell: int) -> int:

@@ -192,6 +192,12 @@ def text_model(model: nn.Module) -> Any:
     raise LookupError("no module with embed_tokens and layers")
 
 
+def text_rotary(model: nn.Module) -> Any:
+    """Return the decoder's rotary module; in 4.45 each layer of Mistral and Gemma 2 has one."""
+    owner = next(m for m in text_model(model).modules() if hasattr(m, "rotary_emb"))
+    return owner.rotary_emb
+
+
 def vision_tower(model: nn.Module) -> Any:
     """Return the vision tower that is told where each image of a call ends, None without one."""
     for module in model.modules():

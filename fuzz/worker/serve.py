@@ -68,6 +68,13 @@ def load(target: dict[str, Any]) -> dict[str, Any]:
             f"transformers {transformers.__version__} has no {family.architecture} (family "
             f"{family.name} exists since {family.since})"
         )
+    if family.listed and Version(Version(transformers.__version__).base_version) < Version(
+        family.since
+    ):
+        raise WorkerSetupError(
+            f"transformers {transformers.__version__} is too old for family {family.name}, which "
+            f"exists since {family.since}"
+        )
     # The checks bring in the modeling module, the cache classes and generate().
     importlib.import_module("fuzz.worker.properties")
     from fuzz.worker.implementations import no_flash, no_sdpa
