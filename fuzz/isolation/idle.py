@@ -6,8 +6,12 @@ import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Final
 
 from fuzz.isolation.preloaded import Preloaded
+
+MOST: Final = 2
+"""Processes that are kept: one for each side of a gate. ``bisect`` goes through many releases."""
 
 
 @dataclass(slots=True)
@@ -66,4 +70,9 @@ class Idle:
         if process.gone or process.torn or key in self.processes:
             return False
         self.processes[key] = process
+        for other in [k for k in self.processes if k[1] != os.getpid()]:
+            del self.processes[other]  # its parent's, who ends it
+        while len(self.processes) > MOST:
+            oldest = next(iter(self.processes))
+            self.processes.pop(oldest).end()
         return True

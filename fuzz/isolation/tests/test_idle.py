@@ -85,7 +85,15 @@ def test_a_fork_does_not_talk_to_the_processes_of_its_parent(
     make: Make, idle: Idle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = used(make, idle)
-    with monkeypatch.context() as patch:
+    forked = Idle(dict(idle.processes))
+    with monkeypatch.context() as patch, forked:
         patch.setattr(os, "getpid", lambda: 1)
-        assert used(make, idle) != pid
+        assert used(make, forked) != pid
+        assert [owner for _, owner in forked.processes] == [1]
     assert used(make, idle) == pid
+
+
+def test_of_many_kinds_only_the_latest_are_kept(make: Make, idle: Idle) -> None:
+    pids = [used(make, idle, setup_seconds=70.0 + n) for n in range(3)]
+    assert until(lambda: not in_session(pids[0]))
+    assert all(map(alive, pids[1:]))
