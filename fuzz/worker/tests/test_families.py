@@ -85,6 +85,7 @@ EQUIVALENT = {
     # Nothing in a prefix is hidden.
     ("half-mask-too-small", "paligemma"),
     # Queries and keys are normed: no score comes near the -9.7 that hides a key.
+    ("half-mask-too-small", "qwen3"),
     ("half-mask-too-small", "qwen3_vl"),
     ("half-mask-too-small", "qwen3_vl_moe"),
     ("half-mask-too-small", "hunyuan_vl"),
@@ -112,7 +113,7 @@ EQUIVALENT = {
     ("flash-causal-top-left", "gpt_oss"),
 }
 # Tied embeddings make tokens repeat themselves: not with every seed do beams change places.
-SEEDS = {("beams-not-reordered", name): 1 for name in ("gemma2", "cohere2", "qwen4_exp")}
+SEEDS = {("beams-not-reordered", name): 1 for name in ("gemma2", "cohere2", "qwen3", "qwen4_exp")}
 # The number of tokens follows from the grid, so that the library itself refuses it.
 EQUIVALENT |= {("grid-transposed", "hunyuan_vl")}
 # Killed by chance: it takes a guess that is turned down, which random weights give or do not.
