@@ -22,11 +22,13 @@ class Idle:
     hundredths of one. Use it as a context manager: at its end all of them end.
 
     Attributes:
-        processes: by what they were started with, and the process that started them. One that was
-            forked while there were some has them too, and must not talk to them.
+        processes: by what they were started with.
+        owner: the process that started them. One that was forked while there were some has them
+            too, and must not talk to them.
     """
 
-    processes: dict[tuple[Hashable, int], Preloaded] = field(default_factory=dict)
+    processes: dict[Hashable, Preloaded] = field(default_factory=dict)
+    owner: int = field(default_factory=os.getpid)
 
     def __enter__(self) -> Idle:
         """Return itself."""
@@ -39,14 +41,15 @@ class Idle:
         trace: TracebackType | None,
     ) -> None:
         """End those that nobody has taken."""
-        for (_, owner), process in self.processes.items():
-            if owner == os.getpid():
-                process.end()
+        self._forget_a_parents()
+        for process in self.processes.values():
+            process.end()
         self.processes.clear()
 
     def take(self, started_with: Hashable) -> Preloaded | None:
         """Return a process that was started with the same, None where there is none that lives."""
-        process = self.processes.pop((started_with, os.getpid()), None)
+        self._forget_a_parents()
+        process = self.processes.pop(started_with, None)
         if process is None:
             return None
         process.news()
@@ -62,17 +65,19 @@ class Idle:
             started_with: what it takes to be of use to somebody.
             process: the process; it is not ended where this says False.
         """
+        self._forget_a_parents()
         for worker in tuple(process.workers.values()):
             process.kill(worker)
             if not process.wait_for_death(worker):
                 return False
-        key = (started_with, os.getpid())
-        if process.gone or process.torn or key in self.processes:
+        if process.gone or process.torn or started_with in self.processes:
             return False
-        self.processes[key] = process
-        for other in [k for k in self.processes if k[1] != os.getpid()]:
-            del self.processes[other]  # its parent's, who ends it
+        self.processes[started_with] = process
         while len(self.processes) > MOST:
             oldest = next(iter(self.processes))
             self.processes.pop(oldest).end()
         return True
+
+    def _forget_a_parents(self) -> None:
+        if self.owner != os.getpid():
+            self.processes, self.owner = {}, os.getpid()

@@ -8,7 +8,7 @@ socket and of the reading end of a pipe, and the module that the workers run. Ov
 - in: ``{"fork": n, "fresh"}`` with a connection and an output file; out: ``{"forked": n, "pid"}``
   or ``{"forked": n, "error"}``. With ``fresh`` the worker is not a fork of this process but an
   interpreter of its own (:mod:`fuzz.isolation.fresh`);
-- in: ``{"load": ...}``, as the first packet, for another target; out: the handshake;
+- in: ``{"load": target}``, another one; out: the handshake;
 - in: ``{"kill": pid}``. Only a parent can name a process without the risk that its number
   has been given to another one;
 - out, unasked: ``{"died": pid, "code"}`` or ``{"died": pid, "signal"}``.
@@ -124,7 +124,7 @@ class _Forks:
             reply = self._fork(message["fork"], descriptors, message["fresh"])
             wire.send_packet(self._control, reply)
         elif "load" in message:
-            self._setup = message["load"]
+            self._setup = {**self._setup, "target": message["load"]}
             _load(self._control, self._module_name, self._setup)
         elif message.get("kill") in self._workers:
             _kill(message["kill"])

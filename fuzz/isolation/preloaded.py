@@ -131,7 +131,6 @@ class Preloaded:
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = -1
         self._forks = 0
-        self._setup = {"target": target, "setup_seconds": setup_seconds, "wrap": list(wrap)}
         self._setup_seconds = setup_seconds
         self._wrapped = bool(wrap)
         self._log = os.memfd_create("ropefuzz-preload", os.MFD_CLOEXEC)
@@ -151,7 +150,8 @@ class Preloaded:
                 start_new_session=True,
             )
             self.pid = self._process.pid
-            wire.send_packet(self._control, self._setup)
+            setup = {"target": target, "setup_seconds": setup_seconds, "wrap": list(wrap)}
+            wire.send_packet(self._control, setup)
         except BaseException as error:
             # Interrupted in between, a process can be there that has no name here yet: with
             # the guard pipe closed it ends by itself.
@@ -186,9 +186,8 @@ class Preloaded:
         Raises:
             SetupProblem: as of :meth:`handshake`.
         """
-        self._setup = {**self._setup, "target": target}
         with contextlib.suppress(OSError):  # that it is gone is told by waiting for its answer
-            wire.send_packet(self._control, {"load": self._setup})
+            wire.send_packet(self._control, {"load": target})
         return self.handshake()
 
     def fork(self, fresh: bool) -> Worker:

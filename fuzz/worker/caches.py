@@ -63,8 +63,7 @@ def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
     import transformers
 
     config = text_config(model.config)
-    module = modeling_module(text_model(model))
-    if hybrid := _hybrid(model) if kind in ("own", "dynamic") else None:
+    if kind in ("own", "dynamic") and (hybrid := _hybrid(model)) is not None:
         return _of_size(hybrid, config, model, batch, length)
     if kind == "own":
         return None
@@ -74,7 +73,7 @@ def new_cache(kind: str, model: Any, batch: int, length: int) -> Any:
         # Has a state beside keys and values; early releases of Qwen3.5 had a class for it.
         own = [
             cls
-            for name, cls in vars(module).items()
+            for name, cls in vars(modeling_module(text_model(model))).items()
             if name.endswith("DynamicCache") and name != "DynamicCache"
         ]
         if own:

@@ -21,7 +21,7 @@ def rotary_table_short(model: Any) -> None:
     prompt of L tokens the table has L - 1 rows.
     """
     text = release.text_model(model)
-    rotary = text.rotary_emb
+    rotary = release.text_rotary(model)
     compute = rotary.forward
     rows = 0
 

@@ -20,12 +20,12 @@ def cos_sin_exchanged(model: Any) -> None:
     def exchange(_module: object, _args: object, out: Turned) -> Turned:
         return out[1], out[0]
 
-    release.text_model(model).rotary_emb.register_forward_hook(exchange)
+    release.text_rotary(model).register_forward_hook(exchange)
 
 
 def another_base(model: Any) -> None:
     """Turn by frequencies of a base that is 1.01 in the exponent of the right one."""
-    rotary = release.text_model(model).rotary_emb
+    rotary = release.text_rotary(model)
     for holder in (rotary._buffers, rotary.__dict__):
         for name, value in holder.items():
             if "inv_freq" in name and isinstance(value, torch.Tensor):
@@ -39,7 +39,7 @@ def sections_shifted(model: Any) -> None:
     Raises:
         NothingToBreakError: positions have one axis.
     """
-    rotary = release.text_model(model).rotary_emb
+    rotary = release.text_rotary(model)
     sections = list(getattr(rotary, "mrope_section", None) or ())
     if len(sections) < 2:
         raise NothingToBreakError("the rotary module has no sections")
@@ -83,15 +83,13 @@ def _neighbours(x: torch.Tensor) -> torch.Tensor:
 
 def positions_rounded(model: Any) -> None:
     """Take positions through bfloat16, whose 8 bits end at 256."""
-    _on_positions(
-        release.text_model(model).rotary_emb, lambda ids: ids.to(torch.bfloat16).to(ids.dtype)
-    )
+    _on_positions(release.text_rotary(model), lambda ids: ids.to(torch.bfloat16).to(ids.dtype))
 
 
 def far_positions_wrap(model: Any) -> None:
     """Begin anew at ``max_position_embeddings``."""
     limit = release.text_config(model.config).max_position_embeddings
-    _on_positions(release.text_model(model).rotary_emb, lambda ids: ids % limit)
+    _on_positions(release.text_rotary(model), lambda ids: ids % limit)
 
 
 def audio_frames_twice(model: Any) -> None:
@@ -123,7 +121,7 @@ def lengthening_lost(model: Any) -> None:
     Raises:
         NothingToBreakError: the factor is 1.
     """
-    rotary = release.text_model(model).rotary_emb
+    rotary = release.text_rotary(model)
     if getattr(rotary, "attention_scaling", 1.0) in (None, 1.0):
         raise NothingToBreakError("cosine and sine are not lengthened")
     rotary.attention_scaling = 1.0

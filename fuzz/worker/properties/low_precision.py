@@ -67,8 +67,9 @@ def _dtypes(mine: str, seed: int) -> tuple[str, ...]:
 
 def _compared(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
     found = others(subject, case, dtype)
-    left_out = FLEX if dtype == "bfloat16" != subject.target.dtype else ""
-    return tuple(a for a in found if a != left_out)
+    if dtype == "bfloat16" and subject.target.dtype != dtype:
+        return tuple(a for a in found if a != FLEX)
+    return found
 
 
 def _implementations(subject: Subject, case: Case, dtype: str) -> _Native:
