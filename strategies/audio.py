@@ -18,7 +18,6 @@ _MORE: Final = 4
 _BOOLEANS: Final = st.booleans()
 
 
-@st.composite
 def with_audio(draw: st.DrawFn, geometry: Geometry, row: Row, most: int, budget: int) -> Row:
     """Draw whether a row has a recording: no processor that is known takes two a prompt.
 

@@ -52,7 +52,8 @@ _IMAGE_ENTRIES: Final = st.sampled_from(_WITH_IMAGES)
 _ALL_ENTRIES: Final = st.sampled_from(_ALL)
 _STATEFUL_ENTRIES: Final = st.sampled_from(_STATEFUL)
 _GAINS: Final = st.sampled_from(GAINS)
-_SEEDS: Final = st.integers(0, _MAX_SEED)
+# With seed 0 a case is compared in every way that there is, at several times the price of others.
+_SEEDS: Final = st.sampled_from((*range(_MAX_SEED + 1), *range(1, _MAX_SEED + 1)))
 _SIDES: Final[st.SearchStrategy[Side]] = st.sampled_from(("left", "right"))
 # A quarter of all cases in the end: generate and rows of one token are not trained on.
 _MODES: Final[st.SearchStrategy[Mode]] = st.sampled_from(("eval", "train"))

@@ -50,5 +50,5 @@ def _history_cap(geometry: Geometry) -> int:
 def _calls(draw: st.DrawFn, geometry: Geometry) -> Call:
     entry = possible(geometry, draw(_HISTORY_ENTRIES))
     prompt = Prompt(text_only=entry == "generate-embeds", images=1, cap=_history_cap(geometry))
-    (row,) = draw(with_videos(geometry, (draw(prompt_rows(geometry, prompt)),), prompt.budget))
+    (row,) = with_videos(draw, geometry, (draw(prompt_rows(geometry, prompt)),), prompt.budget)
     return Call(row, entry)

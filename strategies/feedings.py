@@ -16,7 +16,8 @@ MAX_DECODE: Final = 3
 """Most tokens that are fed one by one at the end."""
 _MAX_CROP: Final = 3
 _DECODES: Final = weighted(0, MAX_DECODE, (0,))
-_EVEN: Final = st.integers(0, MAX_DECODE)
+# One token shows most, two that what the first left is read; each costs a forward of every leg.
+_FEW: Final = st.sampled_from((0, 1, 2, 1, 0, 1, 2, MAX_DECODE))
 # What has to be fed in pieces is fed most simply when its last token comes alone.
 _PIECES: Final = st.sampled_from((1, 0, 0, 0, *range(2, MAX_DECODE + 1)))
 
@@ -31,6 +32,7 @@ _CACHES: Final = st.sampled_from((*_COMMON, "own", "quantized", "quantized"))
 _SLIDING_CACHES: Final = st.sampled_from((*_COMMON, *("own",) * 6))
 
 
+@lru_cache(maxsize=2048)
 @st.composite
 def feedings(
     draw: st.DrawFn, columns: int, in_pieces: bool, busy: bool
@@ -43,15 +45,16 @@ def feedings(
         draw: Hypothesis's.
         columns: how many there are.
         in_pieces: whether they have to be two pieces or more.
-        busy: whether tokens are fed one by one as often as not.
+        busy: whether tokens are mostly fed one by one.
     """
-    decodes = _PIECES if in_pieces else _EVEN if busy else _DECODES
+    decodes = _PIECES if in_pieces else _FEW if busy else _DECODES
     decode = min(draw(decodes), columns - 1)
     minimum = int(in_pieces and not decode)
     chunks = draw(cache_positions(max(2, columns - decode), minimum=minimum))
     return decode, chunks if columns - decode > 1 else ()
 
 
+@lru_cache(maxsize=64)
 @st.composite
 def caches(draw: st.DrawFn, geometry: Geometry) -> tuple[CacheKind, int]:
     """Draw (kind, crop): the cache that is fed in pieces, and what is taken back before the last.
@@ -65,6 +68,7 @@ def caches(draw: st.DrawFn, geometry: Geometry) -> tuple[CacheKind, int]:
     return kind, crop if kind in ("dynamic", "own") and "crop" not in geometry.lacks else 0
 
 
+@lru_cache(maxsize=2048)
 @st.composite
 def shifts(draw: st.DrawFn, geometry: Geometry, columns: int) -> tuple[int, int, int]:
     """Draw (offset, gap, gap_at) for explicit positions."""

@@ -54,6 +54,7 @@ class Prompt:
     thin: bool = True
 
 
+@lru_cache(maxsize=2048)
 @st.composite
 def batches_of_rows(
     draw: st.DrawFn, geometry: Geometry, demands: Demands, prompt: Prompt
@@ -76,9 +77,10 @@ def batches_of_rows(
     missing = demands.tokens - max(estimated_tokens(geometry, row) for row in rows)
     if missing > 0:
         rows = [_lengthened(row, missing) if row == rows[0] else row for row in rows]
-    return draw(with_videos(geometry, tuple(rows), prompt.budget))
+    return with_videos(draw, geometry, tuple(rows), prompt.budget)
 
 
+@lru_cache(maxsize=2048)
 @st.composite
 def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
     """Draw one prompt: text, then images, each with text after it; or text and recordings."""
@@ -110,7 +112,7 @@ def prompt_rows(draw: st.DrawFn, geometry: Geometry, prompt: Prompt) -> Row:
             row.append(Text(tokens))
             left -= tokens
     most = 0 if prompt.text_only else prompt.images
-    return draw(with_audio(geometry, tuple(row), most, prompt.budget))
+    return with_audio(draw, geometry, tuple(row), most, prompt.budget)
 
 
 def _drawn(prompt: Prompt, image: Image) -> Image:

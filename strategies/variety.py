@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 from typing import Final, TypeAlias
 
 from strategies.case import Call, Case, Row, Text, images_of, videos_of
@@ -28,16 +27,28 @@ def most_varied(cases: Sequence[Case], count: int) -> list[Case]:
         cases: to choose from.
         count: how many to choose; all are returned where there are no more.
     """
-    pairs = [frozenset(combinations(sorted(traits(case), key=repr), 2)) for case in cases]
+    numbers: dict[Trait, int] = {}
+    held = [[numbers.setdefault(t, len(numbers)) for t in traits(case)] for case in cases]
+    pairs = [_pairs(which, len(numbers)) for which in held]
     left = list(range(len(cases)))
-    met: set[tuple[Trait, ...]] = set()
+    met = 0
     chosen: list[Case] = []
     while left and len(chosen) < count:
-        best = max(left, key=lambda n: (len(pairs[n] - met), segments(cases[n])))
+        best = max(left, key=lambda n: ((pairs[n] & ~met).bit_count(), segments(cases[n])))
         left.remove(best)
         met |= pairs[best]
         chosen.append(cases[best])
     return chosen
+
+
+def _pairs(which: Sequence[int], count: int) -> int:
+    """Return the pairs of some of ``count`` things as a number with one bit for each.
+
+    Sets of pairs took 0.1 s to choose from, for each property.
+    """
+    all_of_them = sum(1 << n for n in which)
+    # Each with those of higher numbers, so that a pair is counted once.
+    return sum((all_of_them >> (n + 1) << (n + 1)) << (n * count) for n in which)
 
 
 def traits(case: Case) -> frozenset[Trait]:

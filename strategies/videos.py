@@ -30,7 +30,6 @@ _WHICH: Final = st.sampled_from((_ALL, 0, 1))
 _SECONDS: Final = st.sampled_from((1.0, 1.0, 1.0, 0.5, 0.25, 1.5, 2.0, TICK, 50.0, 200.0))
 
 
-@st.composite
 def with_videos(
     draw: st.DrawFn, geometry: Geometry, rows: tuple[Row, ...], budget: int
 ) -> tuple[Row, ...]:

@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     config={
         "vocab_size": 160,
         "hidden_size": 128,
-        "intermediate_size": 192,
+        "intermediate_size": 64,
         # Three sliding layers to a full one in the released checkpoints.
         "num_hidden_layers": 3,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],

@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     config={
         "vocab_size": 160,
         "hidden_size": 128,
-        "intermediate_size": 192,
+        "intermediate_size": 64,
         "moe_intermediate_size": 64,
         "n_shared_experts": 1,
         # Two groups of three, of which tokens may use one: Kimi K2's are one group, which limits

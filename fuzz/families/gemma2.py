@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     config={
         "vocab_size": 160,
         "hidden_size": 128,
-        "intermediate_size": 192,
+        "intermediate_size": 64,
         "num_hidden_layers": 2,
         # As every release has them, early ones without a word for it.
         "layer_types": ["sliding_attention", "full_attention"],

@@ -16,7 +16,7 @@ FAMILY: Final = Family(
             "vocab_size": 160,
             "hidden_size": 128,
             "model_type": "glm4v_moe_text",
-            "intermediate_size": 192,
+            "intermediate_size": 64,
             "moe_intermediate_size": 64,
             "n_routed_experts": 4,
             "num_experts_per_tok": 2,

@@ -15,7 +15,7 @@ FAMILY: Final = Family(
         "text_config": {
             "vocab_size": 160,
             "hidden_size": 128,
-            "intermediate_size": 192,
+            "intermediate_size": 64,
             "num_hidden_layers": 2,
             "rope_theta": 10000.0,
             # 8 : 12 : 12 of the released checkpoints, for 8 pairs instead of 32.

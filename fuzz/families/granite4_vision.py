@@ -18,7 +18,7 @@ FAMILY: Final = Family(
             "model_type": "granite4_vision_text",
             "vocab_size": 160,
             "hidden_size": 128,
-            "intermediate_size": 192,
+            "intermediate_size": 64,
             # One for each of the five groups of features that follow.
             "num_hidden_layers": 5,
             "num_attention_heads": 4,

@@ -16,7 +16,7 @@ FAMILY: Final = Family(
             "model_type": "mllama_text_model",
             "vocab_size": 160,
             "hidden_size": 128,
-            "intermediate_size": 192,
+            "intermediate_size": 64,
             "num_hidden_layers": 3,
             "cross_attention_layers": [1],
             "num_attention_heads": 4,

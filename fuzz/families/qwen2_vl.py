@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     config={
         "vocab_size": 160,
         "hidden_size": 128,
-        "intermediate_size": 192,
+        "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,

@@ -15,7 +15,7 @@ FAMILY: Final = Family(
         "text_config": {
             "vocab_size": 160,
             "hidden_size": 128,
-            "intermediate_size": 192,
+            "intermediate_size": 64,
             "num_hidden_layers": 3,
             "full_attention_interval": 2,
             "linear_num_key_heads": 2,

@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     config={
         "vocab_size": 160,
         "hidden_size": 128,
-        "intermediate_size": 192,
+        "intermediate_size": 64,
         "num_hidden_layers": 3,
         # Every fourth of the released layers does not turn.
         "no_rope_layers": [1, 0, 1],

@@ -18,7 +18,7 @@ def only_one(subject: Subject) -> bool:
 def others(subject: Subject, case: Case, dtype: str) -> tuple[str, ...]:
     """Return the implementations that a case is run with beside the target's.
 
-    A case with seed 0, about every fourth, is run with all of them, others with one: each of them
+    A case with seed 0, about every seventh, is run with all of them, others with one: each of them
     costs as much as the case itself, and on a CPU flex_attention several times as much, which is
     left to seed 0. No simplification of a case raises its seed, so that a comparison which failed
     at seed 0 is made again on every simpler case. flex_attention cannot be trained on a CPU.

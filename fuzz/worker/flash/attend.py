@@ -1,4 +1,7 @@
-"""Attention of one sequence as flash-attn defines it, forward and backward, in plain torch."""
+"""Attention of sequences as flash-attn defines it, forward and backward, in plain torch.
+
+Sequences of one length are attended together: every tensor may have leading dimensions, ``...``.
+"""
 
 from __future__ import annotations
 
@@ -70,29 +73,29 @@ def attend(
     rule: Scoring,
     slopes: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend one sequence of queries to one of keys.
+    """Attend sequences of queries to sequences of keys.
 
     Args:
-        q: (queries, heads, head size), any floating dtype.
-        k: (keys, key heads, head size); heads is a multiple of key heads.
+        q: (..., queries, heads, head size), any floating dtype.
+        k: (..., keys, key heads, head size); heads is a multiple of key heads.
         v: as ``k``.
         rule: how scores are made.
-        slopes: (heads,), subtracts slope * distance from a score (ALiBi), or None.
+        slopes: (..., heads), subtracts slope * distance from a score (ALiBi), or None.
 
     Returns:
         The output, shaped and typed as ``q``, and the logarithm of each row's sum of exponentials,
-        (heads, queries) in :func:`accumulator`'s dtype. A query that sees no key gets 0 and +inf
-        (compute_attn_1rowblock in src/flash_fwd_kernel.h, normalize_softmax_lse in
+        (..., heads, queries) in :func:`accumulator`'s dtype. A query that sees no key gets 0 and
+        +inf (compute_attn_1rowblock in src/flash_fwd_kernel.h, normalize_softmax_lse in
         src/softmax.h). Under ALiBi with a causal mask the kernel's own logarithm lacks the part
         that is the same for a whole row; outputs and gradients are equal.
     """
     wide = accumulator(q.dtype)
-    groups = q.shape[1] // k.shape[1]
+    groups = q.shape[-2] // k.shape[-2]
     scores, _ = scores_of(q.to(wide), per_head(k, groups, wide), rule, slopes)
     lse = torch.logsumexp(scores, -1)
     lse = lse.masked_fill(lse == -math.inf, math.inf)
     weights = torch.exp(scores - lse[..., None])
-    out = torch.einsum("hij,jhd->ihd", weights, per_head(v, groups, wide))
+    out = torch.einsum("...hij,...jhd->...ihd", weights, per_head(v, groups, wide))
     return out.to(q.dtype), lse
 
 
@@ -124,45 +127,48 @@ def attend_backward(
         slopes: see :func:`attend`.
     """
     wide = accumulator(q.dtype)
-    groups = q.shape[1] // k.shape[1]
+    groups = q.shape[-2] // k.shape[-2]
     queries, dout = q.to(wide), dout.to(wide)
     keys, values = per_head(k, groups, wide), per_head(v, groups, wide)
     scores, inner = scores_of(queries, keys, rule, slopes)
     weights = torch.exp(scores - lse.to(wide)[..., None])
-    row_sums = torch.einsum("ihd,ihd->hi", dout, out.to(wide))
-    dweights = torch.einsum("ihd,jhd->hij", dout, values)
+    row_sums = torch.einsum("...ihd,...ihd->...hi", dout, out.to(wide))
+    dweights = torch.einsum("...ihd,...jhd->...hij", dout, values)
     dscores = weights * (dweights - row_sums[..., None]) * rule.scale
     if inner is not None:
         dscores = dscores * inner
-    dq = torch.einsum("hij,jhd->ihd", dscores, keys)
-    dk = torch.einsum("hij,ihd->jhd", dscores, queries)
-    dv = torch.einsum("hij,ihd->jhd", weights, dout)
+    dq = torch.einsum("...hij,...jhd->...ihd", dscores, keys)
+    dk = torch.einsum("...hij,...ihd->...jhd", dscores, queries)
+    dv = torch.einsum("...hij,...ihd->...jhd", weights, dout)
     return dq.to(q.dtype), _per_group(dk, groups).to(k.dtype), _per_group(dv, groups).to(v.dtype)
 
 
 def scores_of(
     q: torch.Tensor, k: torch.Tensor, rule: Scoring, slopes: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return scores, (heads, queries, keys), -inf where unseen, and the softcap's derivative.
+    """Return scores, (..., heads, queries, keys), -inf where unseen, and the softcap's derivative.
 
     Args:
-        q: (queries, heads, head size).
-        k: (keys, heads, head size).
+        q: (..., queries, heads, head size).
+        k: (..., keys, heads, head size).
         rule: how scores are made.
         slopes: see :func:`attend`.
     """
-    scores = torch.einsum("ihd,jhd->hij", q, k) * rule.scale
+    scores = torch.einsum("...ihd,...jhd->...hij", q, k) * rule.scale
     inner = None
     if rule.softcap > 0:
         bent = torch.tanh(scores / rule.softcap)
         scores = rule.softcap * bent
         inner = 1 - bent * bent
-    own = torch.arange(len(q), device=q.device)[:, None] + (len(k) - len(q))
-    key = torch.arange(len(k), device=q.device)[None]
+    if slopes is None and not rule.positional:
+        return scores, inner
+    queries, keys = q.shape[-3], k.shape[-3]
+    own = torch.arange(queries, device=q.device)[:, None] + (keys - queries)
+    key = torch.arange(keys, device=q.device)[None]
     if slopes is not None:
         # The bias comes after the softcap: Mask.apply_mask in src/mask.h.
-        scores = scores - slopes.to(q.dtype)[:, None, None] * (own - key).abs()
-    unseen = torch.zeros(len(q), len(k), dtype=torch.bool, device=q.device)
+        scores = scores - slopes.to(q.dtype)[..., None, None] * (own - key).abs()
+    unseen = torch.zeros(queries, keys, dtype=torch.bool, device=q.device)
     if rule.left >= 0:
         unseen = unseen | (key < own - rule.left)
     if rule.right >= 0:
@@ -172,9 +178,9 @@ def scores_of(
 
 def per_head(kv: torch.Tensor, groups: int, dtype: torch.dtype) -> torch.Tensor:
     """Return keys or values once for each head of the queries."""
-    return kv.to(dtype).repeat_interleave(groups, dim=1)
+    return kv.to(dtype).repeat_interleave(groups, dim=-2) if groups > 1 else kv.to(dtype)
 
 
 def _per_group(gradient: torch.Tensor, groups: int) -> torch.Tensor:
-    keys, heads, size = gradient.shape
-    return gradient.reshape(keys, heads // groups, groups, size).sum(2)
+    *sequences, heads, size = gradient.shape
+    return gradient.reshape(*sequences, heads // groups, groups, size).sum(-2)

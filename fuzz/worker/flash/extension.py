@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import torch
@@ -76,8 +79,7 @@ def fwd(
     rule = scoring(softmax_scale, causal, window_left, window_right, softcap, k.shape[1])
     out = _unwritten(q) if out is None else out
     lse = _unwritten_lse(q, len(q), q.shape[2], q.shape[1])
-    for row in range(len(q)):
-        out[row], lse[row] = attend(q[row], k[row], v[row], rule, slopes_of(alibi_slopes, row))
+    out[:], lse[:] = attend(q, k, v, rule, alibi_slopes)
     return out, lse, q.new_empty(0), _untouched_seed(q)
 
 
@@ -140,19 +142,15 @@ def varlen_fwd(
     if zero_tensors:
         out.zero_()
         lse.fill_(-math.inf)
-    starts, key_starts = cu_seqlens_q.tolist(), cu_seqlens_k.tolist()
-    for row in range(len(starts) - 1):
-        used = key_starts[row + 1] - key_starts[row]
-        if seqused_k is not None:
-            used = int(seqused_k[row])
-        if block_table is not None:
-            keys, values = (paged_rows(cache, block_table[row], used) for cache in (k, v))
+    for alike in _alike(cu_seqlens_q, cu_seqlens_k, seqused_k, leftpad_k):
+        if block_table is None:
+            keys, values = k[alike.keys], v[alike.keys]
         else:
-            first = 0 if leftpad_k is None else int(leftpad_k[row])
-            seen = slice(key_starts[row] + first, key_starts[row] + used)
-            keys, values = k[seen], v[seen]
-        own = slice(starts[row], starts[row + 1])
-        out[own], lse[:, own] = attend(q[own], keys, values, rule, slopes_of(alibi_slopes, row))
+            pages, used = block_table[alike.numbers], alike.keys.shape[1]
+            keys, values = (paged_rows(cache, pages, used) for cache in (k, v))
+        slopes = slopes_of(alibi_slopes, alike.numbers)
+        out[alike.queries], logarithms = attend(q[alike.queries], keys, values, rule, slopes)
+        lse[:, alike.queries] = logarithms.movedim(1, 0)
     return out, lse, q.new_empty(0), _untouched_seed(q)
 
 
@@ -188,17 +186,7 @@ def bwd(
     _refuse_dropout(dropout_p)
     rule = scoring(softmax_scale, causal, window_left, window_right, softcap, k.shape[1])
     dq, dk, dv = (_unwritten(x) if d is None else d for d, x in ((dq, q), (dk, k), (dv, v)))
-    for row in range(len(q)):
-        dq[row], dk[row], dv[row] = attend_backward(
-            dout[row],
-            q[row],
-            k[row],
-            v[row],
-            out[row],
-            softmax_lse[row],
-            rule,
-            slopes_of(alibi_slopes, row),
-        )
+    dq[:], dk[:], dv[:] = attend_backward(dout, q, k, v, out, softmax_lse, rule, alibi_slopes)
     rounded = -(-q.shape[1] // _BLOCK) * _BLOCK
     return dq, dk, dv, softmax_lse.new_zeros(len(q), q.shape[2], rounded)
 
@@ -244,22 +232,62 @@ def varlen_bwd(
         (torch.empty_like(x) if d is None else d).fill_(0.0 if zero_tensors else math.nan)
         for d, x in ((dq, q), (dk, k), (dv, v))
     )
-    starts, key_starts = cu_seqlens_q.tolist(), cu_seqlens_k.tolist()
-    for row in range(len(starts) - 1):
-        own = slice(starts[row], starts[row + 1])
-        seen = slice(key_starts[row], key_starts[row + 1])
+    for alike in _alike(cu_seqlens_q, cu_seqlens_k):
+        own, seen = alike.queries, alike.keys
         dq[own], dk[seen], dv[seen] = attend_backward(
             dout[own],
             q[own],
             k[seen],
             v[seen],
             out[own],
-            softmax_lse[:, own],
+            softmax_lse[:, own].movedim(1, 0),
             rule,
-            slopes_of(alibi_slopes, row),
+            slopes_of(alibi_slopes, alike.numbers),
         )
-    workspace = softmax_lse.new_zeros(q.shape[1], len(q) + _BLOCK * (len(starts) - 1))
+    workspace = softmax_lse.new_zeros(q.shape[1], len(q) + _BLOCK * (len(cu_seqlens_q) - 1))
     return dq, dk, dv, workspace
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Packed sequences of one length, of queries and of keys.
+
+    Attributes:
+        numbers: which sequences of the call they are.
+        queries: (sequences, length) rows of the packed queries.
+        keys: (sequences, length) rows of the packed keys, where these lie one after the other.
+    """
+
+    numbers: list[int]
+    queries: torch.Tensor
+    keys: torch.Tensor
+
+
+def _alike(
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
+    seqused_k: torch.Tensor | None = None,
+    leftpad_k: torch.Tensor | None = None,
+) -> Iterator[_Alike]:
+    """Return the sequences of a call, those of one length together: windows are many and small."""
+    starts, key_starts = cu_seqlens_q.tolist(), cu_seqlens_k.tolist()
+    used = None if seqused_k is None else seqused_k.tolist()
+    skipped = [0] * len(starts) if leftpad_k is None else leftpad_k.tolist()
+    found: dict[tuple[int, int], list[int]] = {}
+    for n, (start, end) in enumerate(pairwise(starts)):
+        keys = key_starts[n + 1] - key_starts[n] if used is None else used[n]
+        found.setdefault((end - start, keys - skipped[n]), []).append(n)
+
+    def rows(firsts: list[int], count: int) -> torch.Tensor:
+        each = torch.arange(count, device=cu_seqlens_q.device)
+        return torch.tensor(firsts, device=each.device)[:, None] + each
+
+    for (queries, keys), numbers in found.items():
+        yield _Alike(
+            numbers,
+            rows([starts[n] for n in numbers], queries),
+            rows([key_starts[n] + skipped[n] for n in numbers], keys),
+        )
 
 
 def _refuse_dropout(dropout_p: float) -> None:

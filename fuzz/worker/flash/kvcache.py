@@ -122,15 +122,21 @@ def rotate(
     return rotated
 
 
-def slopes_of(alibi_slopes: torch.Tensor | None, row: int) -> torch.Tensor | None:
-    """Return the (heads,) slopes of a row of the batch."""
+def slopes_of(alibi_slopes: torch.Tensor | None, row: int | list[int]) -> torch.Tensor | None:
+    """Return the (heads,) slopes of a row of the batch, or (rows, heads) of several."""
     if alibi_slopes is None or alibi_slopes.dim() == 1:
         return alibi_slopes
     return alibi_slopes[row]
 
 
 def paged_rows(cache: torch.Tensor, pages: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the first ``count`` rows, (count, key heads, head size), that pages hold."""
+    """Return the first ``count`` rows, (..., count, key heads, head size), that pages hold.
+
+    Args:
+        cache: (pages, page size, key heads, head size).
+        pages: (..., pages per sequence), integers.
+        count: rows of each sequence.
+    """
     return cache[_where(_span(0, count, cache), 0, pages.long(), cache.shape[1])]
 
 
@@ -144,4 +150,4 @@ def _where(
     """Return the two indices into a cache of positions of one sequence."""
     if pages is None:
         return torch.full_like(positions, owner), positions
-    return pages[positions // page], positions % page
+    return pages[..., positions // page], positions % page
