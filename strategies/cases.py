@@ -158,7 +158,8 @@ def _valid(draw: st.DrawFn, geometry: Geometry, demands: Demands) -> Case:
         # Where positions have one axis, a jump means that another sequence begins there.
         gap, gap_at = 0, 0
     history: list[Call] = []
-    if draw(_BOOLEANS if busy else _RARELY) or demands.history:
+    # What they leave is a property of its own; in others each costs a call or more of every leg.
+    if draw(_RARELY) or demands.history:
         history = draw(earlier_calls(geometry, max(1, demands.history)))
     between = draw(earlier_calls(geometry, 1)) if apart and (chunks or decode) else ()
     mode: Mode = draw(_MODES) if demands.trained else "eval"

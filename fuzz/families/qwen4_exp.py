@@ -19,7 +19,7 @@ FAMILY: Final = Family(
             "shared_expert_intermediate_size": 64,
             "num_experts": 4,
             "num_experts_per_tok": 2,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 3,
             "full_attention_interval": 2,
             "linear_num_key_heads": 2,
             "linear_num_value_heads": 4,
@@ -29,7 +29,7 @@ FAMILY: Final = Family(
             "head_dim": 64,
             "hc_count": 2,
             "hc_lowrank": 16,
-            # Of the three layers of linear attention the first; the table of n-grams is made small.
+            # Of the two layers of linear attention the first; the table of n-grams is made small.
             "ple_layer_ids": [1],
             "ngram_vocab_size_base": 64,
             "make_ngram_vocab_size_divisible_by": 8,
