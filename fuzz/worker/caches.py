@@ -40,7 +40,14 @@ def lacks(subject: Subject) -> dict[str, str]:
     elif subject.family.placing == "crossing":
         apart = "its cache keeps images apart from tokens, in layers of other lengths"
         reasons |= dict.fromkeys(("turn_image", "crop", "static", "quantized"), apart)
+    elif not takes_static_cache(model_of(subject)):
+        reasons["static"] = "this release's model says that it supports none"
     return reasons
+
+
+def takes_static_cache(model: Any) -> bool:
+    """Tell whether a model runs with a static cache, which in 4.45 to 4.53 each says."""
+    return bool(getattr(model, "_supports_static_cache", True))
 
 
 def said_of_lacks(subject: Subject) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fuzz.worker import crossing, placing, release, training
-from fuzz.worker.caches import as_cache, new_cache, taken_back
+from fuzz.worker.caches import as_cache, new_cache, taken_back, takes_static_cache
 from fuzz.worker.capture import at_the_door
 from fuzz.worker.feed import Feed, feed_of
 from fuzz.worker.inputs import Batch, Prompt, collate, make_prompt
@@ -283,7 +283,7 @@ def generate(
             here), or "" to recompute everything at each step.
     """
     arguments = {**generation_arguments(subject, steps), "use_cache": bool(cache)}
-    if cache == "static" and getattr(model, "_supports_static_cache", True):
+    if cache == "static" and takes_static_cache(model):
         arguments["cache_implementation"] = "static"
         # On CUDA a static cache makes generate() compile by itself.
         if hasattr(model.generation_config, "disable_compile"):

@@ -55,6 +55,23 @@ def test_a_model_with_one_class_of_caches_gets_it_and_none_that_grows(
     assert lacks(subject)["crop"] == "the one class of caches that it runs with cannot be cropped"
 
 
+def test_no_static_cache_is_drawn_for_a_model_that_says_it_supports_none(
+    subject_of: SubjectOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qwen2-VL in 4.49 to 4.52, say: forward() takes one, and is not made for it."""
+    from fuzz.worker.caches import said_of_lacks
+    from fuzz.worker.geometry import geometry_of
+    from fuzz.worker.subject import model_of
+
+    subject = subject_of(family="llama")
+    model = model_of(subject)
+    assert said_of_lacks(subject) == ()
+    monkeypatch.setattr(type(model), "_supports_static_cache", False, raising=False)
+    said = "no cache is static: this release's model says that it supports none"
+    assert said_of_lacks(subject) == (said,)
+    assert geometry_of(subject).lacks == ("static",)
+
+
 def test_a_release_that_is_older_than_a_family_is_told(
     subject_of: SubjectOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
