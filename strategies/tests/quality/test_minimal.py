@@ -175,9 +175,9 @@ RARE: dict[str, dict[str, Any]] = {
 }
 # What these need is a number of columns, and one image, some padding or some text are all ways to
 # get them; two images may be in one row or in two. No change of one choice leads from the one to
-# the other: simplification has to. Of earlier calls the first one is not always left out.
+# the other: simplification has to. Of earlier calls and of rows the first is not always left out.
 TRADES = {"side", "mode", "trained", "chunks", "two chunks", "decode", "gap", "gap_at"}
-TRADES |= {"two images", "history entry"}
+TRADES |= {"two images", "history entry", "width", "height", "text"}
 
 
 @pytest.mark.parametrize(
