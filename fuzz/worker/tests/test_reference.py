@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from strategies.case import Case
+from strategies.case import Case, Text
 
 if TYPE_CHECKING:
     from fuzz.verdict import Outcome
@@ -273,6 +273,29 @@ def test_a_layer_that_turns_though_it_has_no_positions_is_seen(
         attention.use_rope = False
     assert outcome.message.startswith("layers that turn: ")
     assert judge("rotary_reference", Case(), family="smollm3").verdict == "pass"
+
+
+@pytest.mark.parametrize("tokens", [30, 31, 32])
+def test_what_generate_feeds_once_more_is_held_from_its_beginning(
+    judge: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
+    """Phi-3 drops its cache where long factors begin, at 32 tokens here."""
+    from transformers import Phi3ForCausalLM
+
+    case = Case(rows=((Text(tokens),),), entry="generate", decode=4)
+    assert judge("rotary_reference", case, family="phi3").verdict == "pass"
+    prepare = Phi3ForCausalLM.prepare_inputs_for_generation
+
+    def moved(*args: Any, **kwargs: Any) -> Any:
+        made = prepare(*args, **kwargs)
+        if made.get("past_key_values") is None:
+            made["position_ids"] = made["position_ids"].clone()
+            made["position_ids"][:, 9:] += 1
+        return made
+
+    monkeypatch.setattr(Phi3ForCausalLM, "prepare_inputs_for_generation", moved)
+    message = judge("rotary_reference", case, family="phi3").message
+    assert message.startswith("position ids, generate: row 0, token 9: ")
 
 
 @pytest.mark.parametrize(
