@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from strategies.case import Case, Entry, Image, Text, images_of, to_json
 from strategies.cases import cases
@@ -208,6 +209,16 @@ def test_a_seed_gives_the_same_cases_and_another_seed_gives_others():
     first, again, other = (single_draws(cases(QWEN2_VL), 40, start) for start in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_no_case_is_drawn_from_what_the_sources_around_say(monkeypatch):
+    """A checkout and an installed ropefuzz would draw different ones under one seed."""
+
+    def read():
+        raise AssertionError("the sources were read")
+
+    monkeypatch.setattr(providers, "_get_local_constants", read)
+    assert single_draws(cases(QWEN2_VL), 50)
 
 
 def test_the_cases_of_a_seed_are_the_same_with_and_without_ci():
