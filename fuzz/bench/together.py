@@ -20,8 +20,9 @@ def on_all_cores(jobs: Iterable[Callable[[], T]]) -> Iterator[Iterator[T]]:
     When the body is interrupted, what is left is not waited for, and ends.
     """
     with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_end_when_told) as pool:
-        waiting = [pool.submit(job) for job in jobs]
         try:
+            # The first job may be at work, and Ctrl-C come, before the last one is handed over.
+            waiting = [pool.submit(job) for job in jobs]
             yield (future.result() for future in as_completed(waiting))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

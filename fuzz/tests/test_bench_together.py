@@ -8,6 +8,8 @@ import sys
 import time
 from functools import partial
 
+import pytest
+
 from fuzz.bench.together import on_all_cores
 
 WAITING = """
@@ -28,14 +30,28 @@ with handled():
         print("stopped", flush=True)
 """
 
+# The first job is at work for a while before the others are handed over.
+HANDED_OVER_SLOWLY = """
+import concurrent.futures, time
+submit = concurrent.futures.ProcessPoolExecutor.submit
+
+def slowly(*args):
+    future = submit(*args)
+    time.sleep(0.5)
+    return future
+
+concurrent.futures.ProcessPoolExecutor.submit = slowly
+"""
+
 
 def test_results_come_as_jobs_end():
     with on_all_cores([partial(pow, n, 2) for n in range(5)]) as found:
         assert sorted(found) == [0, 1, 4, 9, 16]
 
 
-def test_after_ctrl_c_no_job_is_waited_for_and_none_is_left():
-    command = [sys.executable, "-c", WAITING]
+@pytest.mark.parametrize("script", [WAITING, HANDED_OVER_SLOWLY + WAITING])
+def test_after_ctrl_c_no_job_is_waited_for_and_none_is_left(script):
+    command = [sys.executable, "-c", script]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
