@@ -21,14 +21,24 @@ def on_all_cores(jobs: Iterable[Callable[[], T]]) -> Iterator[Iterator[T]]:
     """
     with ProcessPoolExecutor(max(1, os.cpu_count() or 1), initializer=_end_when_told) as pool:
         try:
-            # The first job may be at work, and Ctrl-C come, before the last one is handed over.
-            waiting = [pool.submit(job) for job in jobs]
+            with _not_interrupted():
+                waiting = [pool.submit(job) for job in jobs]
             yield (future.result() for future in as_completed(waiting))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
-                process.terminate()
+                process.kill()  # One that is still being forked has our handler of SIGTERM.
             raise
+
+
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Have Ctrl-C come after the body: a pool that is half filled cannot be taken down."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_when_told() -> None:
