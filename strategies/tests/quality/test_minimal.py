@@ -177,7 +177,7 @@ RARE: dict[str, dict[str, Any]] = {
 # get them; two images may be in one row or in two. No change of one choice leads from the one to
 # the other: simplification has to. Of earlier calls and of rows the first is not always left out.
 TRADES = {"side", "mode", "trained", "chunks", "two chunks", "decode", "gap", "gap_at"}
-TRADES |= {"two images", "history entry", "width", "height", "text"}
+TRADES |= {"two images", "history entry", "height"}
 
 
 @pytest.mark.parametrize(
